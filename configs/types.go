@@ -1,0 +1,222 @@
+// Package configs holds the configuration of ftpvip: the types that the rest of the program works with,
+// and the strict loading and validation that produces them. A *Config from Load is complete: every default
+// is filled in, every reference resolves, every address is unmapped and without a zone.
+package configs
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Family is an IP version.
+type Family uint8
+
+// The two families. Their numbers are the suffixes of object names in the kernel table.
+const (
+	IPv4 Family = 4
+	IPv6 Family = 6
+)
+
+// Families lists both families in the order in which the kernel table is written.
+var Families = [...]Family{IPv4, IPv6}
+
+// FamilyOf returns the family of a valid address.
+func FamilyOf(a netip.Addr) Family {
+	if a.Is4() {
+		return IPv4
+	}
+	return IPv6
+}
+
+// Addrs holds at most one address of each family. A missing one is the zero netip.Addr.
+type Addrs struct {
+	V4, V6 netip.Addr
+}
+
+// Of returns the address of family f; it is invalid where there is none.
+func (a Addrs) Of(f Family) netip.Addr {
+	if f == IPv4 {
+		return a.V4
+	}
+	return a.V6
+}
+
+// Has tells whether addr is one of a.
+func (a Addrs) Has(addr netip.Addr) bool {
+	return addr.IsValid() && (addr == a.V4 || addr == a.V6)
+}
+
+// All lists the addresses that are present, IPv4 first.
+func (a Addrs) All() []netip.Addr {
+	all := make([]netip.Addr, 0, 2)
+	for _, f := range Families {
+		if addr := a.Of(f); addr.IsValid() {
+			all = append(all, addr)
+		}
+	}
+	return all
+}
+
+// Application is what a VIP carries.
+type Application string
+
+// The applications.
+const (
+	FTPControl Application = "ftp-control" // the conntrack helper reads the control connection
+	TCP        Application = "tcp"         // one plain connection, nobody reads it
+)
+
+// Scheduler is how a new connection gets its slot number.
+type Scheduler string
+
+// The schedulers.
+const (
+	SourceHash Scheduler = "source-hash"
+	RoundRobin Scheduler = "round-robin"
+	Random     Scheduler = "random"
+)
+
+// OnHelperDown is what happens to control packets while no helper listens.
+type OnHelperDown string
+
+// The choices.
+const (
+	Hold OnHelperDown = "hold" // packets are dropped, TCP sends them again
+	Pass OnHelperDown = "pass" // packets pass unread
+)
+
+// SNATMode is how the source of a connection to a backend is hidden.
+type SNATMode string
+
+// The modes.
+const (
+	SNATNone       SNATMode = "none"       // two-arm: backends see the client and route back through this host
+	SNATMasquerade SNATMode = "masquerade" // one-arm: the address of the outgoing interface
+	SNATAddress    SNATMode = "address"    // one-arm: a given address for each family
+)
+
+// SNAT is a pool's `snat` setting. Addrs is set for SNATAddress only.
+type SNAT struct {
+	Mode  SNATMode
+	Addrs Addrs
+}
+
+// Check is the kind of health check of a pool.
+type Check string
+
+// The checks.
+const (
+	CheckNone        Check = "none"
+	CheckTCP         Check = "tcp"
+	CheckFTPBanner   Check = "ftp-banner"
+	CheckFTPLogin    Check = "ftp-login"
+	CheckFTPTransfer Check = "ftp-transfer"
+	CheckExec        Check = "exec"
+)
+
+// Carrier is the conntrack helper type that control connections carry so that expectations may hang on them.
+type Carrier string
+
+// The carriers.
+const (
+	CarrierAuto     Carrier = "auto"     // cthelper where the kernel has nfnetlink_cthelper, else sane
+	CarrierCTHelper Carrier = "cthelper" // a helper of our own name, registered disabled
+	CarrierSane     Carrier = "sane"     // the kernel's SANE helper, inert on FTP
+)
+
+// PortRange is an inclusive range of TCP ports; the zero value is no range.
+type PortRange struct {
+	First, Last uint16
+}
+
+// IsZero tells whether r is no range at all.
+func (r PortRange) IsZero() bool { return r == PortRange{} }
+
+// Contains tells whether port p lies in r.
+func (r PortRange) Contains(p uint16) bool { return !r.IsZero() && r.First <= p && p <= r.Last }
+
+// Overlaps tells whether r and o share a port.
+func (r PortRange) Overlaps(o PortRange) bool {
+	return !r.IsZero() && !o.IsZero() && r.First <= o.Last && o.First <= r.Last
+}
+
+// VIP is the address and port that clients connect to.
+type VIP struct {
+	Name         string
+	Addrs        Addrs
+	Port         uint16
+	Application  Application
+	Pool         string
+	Advertise    netip.Addr // what 227 replies name; invalid: the VIP's own IPv4 address
+	OnHelperDown OnHelperDown
+}
+
+// Backend is one server of a pool.
+type Backend struct {
+	Name         string
+	Addrs        Addrs
+	Port         uint16       // never 0 after Load
+	Weight       int          // 1..100
+	Aliases      []netip.Addr // other addresses this backend may name in a 227
+	PassivePorts PortRange    // its passive slice, or none
+}
+
+// Health is how the backends of a pool are judged.
+type Health struct {
+	Check   Check
+	Timeout time.Duration
+	Rise    int // consecutive successes until a backend that is down is up
+	Fall    int // consecutive failures until a backend that is up is down
+}
+
+// Pool is the servers behind a VIP.
+type Pool struct {
+	Name        string
+	Scheduler   Scheduler
+	SNAT        SNAT
+	SourceGroup string // name of the VIP that is the source of the backends' own connections; "" for none
+	Backends    []Backend
+	Health      Health
+}
+
+// Helper is how the conntrack helper runs.
+type Helper struct {
+	Queues     int    // number of NFQUEUE queues, 1..64
+	FirstQueue uint16 // number of the first one
+	Carrier    Carrier
+}
+
+// Config is a whole, valid configuration.
+type Config struct {
+	VIPs   []VIP
+	Pools  []Pool
+	Helper Helper
+}
+
+// Ref names one backend. It is the key of health state and of admin state.
+type Ref struct {
+	Pool, Backend string
+}
+
+// String returns "pool/backend".
+func (r Ref) String() string { return r.Pool + "/" + r.Backend }
+
+// Pool returns the pool of that name, or nil.
+func (c *Config) Pool(name string) *Pool {
+	for i := range c.Pools {
+		if c.Pools[i].Name == name {
+			return &c.Pools[i]
+		}
+	}
+	return nil
+}
+
+// VIP returns the VIP of that name, or nil.
+func (c *Config) VIP(name string) *VIP {
+	for i := range c.VIPs {
+		if c.VIPs[i].Name == name {
+			return &c.VIPs[i]
+		}
+	}
+	return nil
+}
