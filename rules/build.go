@@ -1,0 +1,243 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+
+	"ftpvip/configs"
+)
+
+// Chain priorities, see DESIGN: the helper is assigned before dstnat, control packets are queued after NAT and
+// after the host's own filter chains.
+const (
+	priorityAssign  = -150
+	priorityDstNAT  = -100
+	priorityFilter  = 0
+	prioritySrcNAT  = 100
+	priorityControl = 300
+)
+
+// Build makes the table that the configuration and the state ask for. Carrier is the name of the conntrack
+// helper in the kernel that control connections carry: CTHelperName or SaneHelperName.
+func Build(cfg *configs.Config, state State, carrier string) *Ruleset {
+	r := &Ruleset{}
+	for _, f := range configs.Families {
+		r.Helpers = append(r.Helpers, CTHelper{Name: setName(stemHelper, f), Family: f, Type: carrier})
+		r.Sets = append(r.Sets, familySets(cfg, f)...)
+	}
+	for i := range cfg.Pools {
+		p := &cfg.Pools[i]
+		families := poolFamilies(cfg, p)
+		if len(families) == 0 {
+			continue // no VIP uses it
+		}
+		chain := &Chain{Name: poolChain(p.Name)}
+		for _, f := range families {
+			slots := slotTable(p, state, f)
+			r.Sets = append(r.Sets, slots)
+			chain.Rules = append(chain.Rules, rule(
+				MatchFamily{f}, MatchTCP{},
+				DNATSlot{Family: f, Scheduler: p.Scheduler, Slots: slots.Slots, Map: slots.Name}))
+		}
+		r.Chains = append(r.Chains, chain)
+	}
+	r.Chains = append(r.Chains, baseChains(cfg)...)
+	return r
+}
+
+func rule(statements ...Statement) Rule { return Rule{Statements: statements} }
+
+// poolFamilies lists the families in which a VIP uses the pool.
+func poolFamilies(cfg *configs.Config, p *configs.Pool) []configs.Family {
+	var families []configs.Family
+	for _, f := range configs.Families {
+		if slices.ContainsFunc(cfg.VIPs, func(v configs.VIP) bool { return v.Pool == p.Name && v.Addrs.Of(f).IsValid() }) {
+			families = append(families, f)
+		}
+	}
+	return families
+}
+
+// slotTable fills a pool's slots of one family.
+func slotTable(p *configs.Pool, state State, f configs.Family) *Set {
+	s := &Set{
+		Name:  SlotsName(p.Name, f),
+		Key:   []Type{Slot},
+		Data:  []Type{addrType(f), Service},
+		Slots: SlotCount(len(p.Backends)),
+	}
+	var backends []configs.Backend
+	var candidates []candidate
+	for _, b := range p.Backends {
+		if b.Addrs.Of(f).IsValid() {
+			backends = append(backends, b)
+			member := state.IsMember(configs.Ref{Pool: p.Name, Backend: b.Name})
+			candidates = append(candidates, candidate{name: b.Name, weight: b.Weight, member: member})
+		}
+	}
+	for slot, who := range fill(p.Scheduler, s.Slots, candidates) {
+		if who >= 0 {
+			b := backends[who]
+			s.Elements = append(s.Elements, Element{Key: slotBytes(slot), Data: addrPortBytes(b.Addrs.Of(f), b.Port)})
+		}
+	}
+	sortElements(s.Elements)
+	return s
+}
+
+// familySets makes the sets and maps that exist once for each family.
+func familySets(cfg *configs.Config, f configs.Family) []*Set {
+	addr := addrType(f)
+	endpoint := []Type{addr, Service}
+	set := func(stem string, key, data []Type, interval bool) *Set {
+		return &Set{Name: setName(stem, f), Key: key, Data: data, Interval: interval}
+	}
+	var (
+		vips       = set(stemVIPs, endpoint, []Type{Verdict}, false)
+		control    = set(stemControl, endpoint, nil, false)
+		pass       = set(stemPass, endpoint, nil, false)
+		reset      = set(stemReset, endpoint, nil, false)
+		masquerade = set(stemMasquerade, endpoint, nil, true)
+		snat       = set(stemSNAT, endpoint, []Type{addr}, true)
+		source     = set(stemSource, []Type{addr}, []Type{addr}, false)
+		passive    = set(stemPassive, endpoint, []Type{addr}, true)
+	)
+	for i := range cfg.VIPs {
+		v := &cfg.VIPs[i]
+		vip := v.Addrs.Of(f)
+		if !vip.IsValid() {
+			continue
+		}
+		pool := cfg.Pool(v.Pool)
+		key := addrPortBytes(vip, v.Port)
+		vips.add(Element{Key: key, Goto: poolChain(v.Pool)})
+		reset.add(Element{Key: key})
+		if v.Application == configs.FTPControl {
+			control.add(Element{Key: key})
+			if v.OnHelperDown == configs.Pass {
+				pass.add(Element{Key: key})
+			}
+		}
+		ranges := []Element{{Key: key, End: key}}
+		for _, b := range pool.Backends {
+			if b.PassivePorts.IsZero() || !b.Addrs.Of(f).IsValid() {
+				continue
+			}
+			slice := Element{Key: addrPortBytes(vip, b.PassivePorts.First), End: addrPortBytes(vip, b.PassivePorts.Last)}
+			ranges = append(ranges, slice)
+			slice.Data = addrBytes(b.Addrs.Of(f))
+			passive.add(slice)
+		}
+		for _, e := range ranges {
+			switch pool.SNAT.Mode {
+			case configs.SNATMasquerade:
+				masquerade.add(e)
+			case configs.SNATAddress:
+				e.Data = addrBytes(pool.SNAT.Addrs.Of(f))
+				snat.add(e)
+			case configs.SNATNone:
+			}
+		}
+	}
+	for _, e := range sourceGroups(cfg, f) {
+		source.add(e)
+	}
+	sets := []*Set{vips, control, pass, reset, masquerade, snat, source, passive}
+	for _, s := range sets {
+		sortElements(s.Elements)
+	}
+	return sets
+}
+
+// add appends an element unless the very same is there: two VIPs of one address share slices and source groups.
+func (s *Set) add(e Element) {
+	if !slices.Contains(s.Elements, e) {
+		s.Elements = append(s.Elements, e)
+	}
+}
+
+// sourceGroups lists backend address : VIP for one family, by pool.
+func sourceGroups(cfg *configs.Config, f configs.Family) []Element {
+	seen := map[Element]bool{}
+	var groups []Element
+	for i := range cfg.Pools {
+		p := &cfg.Pools[i]
+		vip := cfg.VIP(p.SourceGroup)
+		if vip == nil || !vip.Addrs.Of(f).IsValid() {
+			continue
+		}
+		for _, b := range p.Backends {
+			if !b.Addrs.Of(f).IsValid() {
+				continue
+			}
+			e := Element{Key: addrBytes(b.Addrs.Of(f)), Data: addrBytes(vip.Addrs.Of(f))}
+			if !seen[e] {
+				seen[e] = true
+				groups = append(groups, e)
+			}
+		}
+	}
+	return groups
+}
+
+// baseChains makes the chains that hang on hooks. Their number and their rules are always the same.
+func baseChains(cfg *configs.Config) []*Chain {
+	first := cfg.Helper.FirstQueue
+	last := first + uint16(cfg.Helper.Queues-1) //nolint:gosec // validated: 1..64
+	chains := []*Chain{
+		{Name: chainPrerouting, Base: &Base{Type: TypeNAT, Hook: HookPrerouting, Priority: priorityDstNAT}},
+		{Name: chainOutput, Base: &Base{Type: TypeNAT, Hook: HookOutput, Priority: priorityDstNAT}},
+		{Name: chainPostrouting, Base: &Base{Type: TypeNAT, Hook: HookPostrouting, Priority: prioritySrcNAT}},
+		{Name: chainAssign, Base: &Base{Type: TypeFilter, Hook: HookPrerouting, Priority: priorityAssign}},
+		{Name: chainAssignOutput, Base: &Base{Type: TypeFilter, Hook: HookOutput, Priority: priorityAssign}},
+		{Name: chainControl, Base: &Base{Type: TypeFilter, Hook: HookPostrouting, Priority: priorityControl}},
+		{Name: chainControlInput, Base: &Base{Type: TypeFilter, Hook: HookInput, Priority: priorityControl}},
+		{Name: chainEmpty, Base: &Base{Type: TypeFilter, Hook: HookForward, Priority: priorityFilter}},
+		{Name: chainEmptyInput, Base: &Base{Type: TypeFilter, Hook: HookInput, Priority: priorityFilter}},
+	}
+	for _, c := range chains {
+		for _, f := range configs.Families {
+			for _, statements := range chainRules(c.Name, f, first, last) {
+				c.Rules = append(c.Rules, rule(append([]Statement{MatchFamily{f}}, statements...)...))
+			}
+		}
+	}
+	return chains
+}
+
+// chainRules lists the rules of a base chain for one family, without the match of the family.
+func chainRules(chain string, f configs.Family, first, last uint16) [][]Statement {
+	destination := Key{f, Destination}
+	original := Key{f, OriginalDestination}
+	stem, _, _ := strings.Cut(chain, "-") // a twin has the same rules
+	switch stem {
+	case chainPrerouting, chainOutput:
+		return [][]Statement{
+			{MatchTCP{}, VerdictMap{destination, setName(stemVIPs, f)}},
+			{MatchTCP{}, DNATMap{destination, setName(stemPassive, f)}},
+		}
+	case chainPostrouting:
+		return [][]Statement{
+			{MatchTCP{}, MatchDNATed{}, MatchInSet{original, setName(stemMasquerade, f)}, Masquerade{}},
+			{MatchTCP{}, MatchDNATed{}, SNATMap{original, setName(stemSNAT, f)}},
+			{SNATMap{Key{f, Source}, setName(stemSource, f)}},
+		}
+	case chainAssign:
+		return [][]Statement{
+			{MatchTCP{}, MatchNew{}, MatchInSet{destination, setName(stemControl, f)}, SetHelper{setName(stemHelper, f)}},
+		}
+	case chainControl:
+		queue := func(stem string, bypass bool) []Statement {
+			return []Statement{
+				MatchTCP{}, MatchInSet{original, setName(stem, f)}, MatchPayload{},
+				Queue{First: first, Last: last, Bypass: bypass},
+			}
+		}
+		return [][]Statement{queue(stemPass, true), queue(stemControl, false)}
+	case chainEmpty:
+		return [][]Statement{
+			{MatchTCP{}, MatchNew{}, MatchInSet{destination, setName(stemReset, f)}, RejectReset{}},
+		}
+	}
+	return nil
+}

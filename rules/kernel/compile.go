@@ -1,0 +1,218 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/xt"
+	"golang.org/x/sys/unix"
+
+	"ftpvip/configs"
+	"ftpvip/rules"
+)
+
+// Registers, as nft numbers them: a 16-byte register 1 holds an IPv6 address, then the port goes to register 2.
+// After a 4-byte address the port goes to the second 4-byte register.
+const (
+	reg1      = unix.NFT_REG_1
+	reg2      = unix.NFT_REG_2
+	reg32Next = unix.NFT_REG32_01
+)
+
+// payloadInner is NFT_PAYLOAD_INNER_HEADER: what follows the transport header (linux/netfilter/nf_tables.h).
+const payloadInner expr.PayloadBase = 3
+
+// ipsDNAT is IPS_DST_NAT of enum ip_conntrack_status.
+const ipsDNAT = 1 << 5
+
+// family holds what differs between the IP versions.
+type family struct {
+	nfproto        byte
+	addrLen        uint32
+	source, dest   uint32 // offsets in the network header
+	ctDest         expr.CtKey
+	portRegister   uint32
+	l3proto        uint16
+	configsFamily  configs.Family
+	addrType       nftables.SetDatatype
+	endpointLength int
+}
+
+func familyOf(f configs.Family) family {
+	if f == configs.IPv4 {
+		return family{
+			nfproto: unix.NFPROTO_IPV4, addrLen: 4, source: 12, dest: 16, ctDest: expr.CtKeyDSTIP,
+			portRegister: reg32Next, l3proto: unix.NFPROTO_IPV4,
+		}
+	}
+	return family{
+		nfproto: unix.NFPROTO_IPV6, addrLen: 16, source: 8, dest: 24, ctDest: expr.CtKeyDSTIP6,
+		portRegister: reg2, l3proto: unix.NFPROTO_IPV6,
+	}
+}
+
+// compile translates a rule to the kernel's expressions, the same ones that nft makes of its text.
+func compile(r rules.Rule, native bool) ([]expr.Any, error) {
+	var exprs []expr.Any
+	for _, s := range r.Statements {
+		e, err := statement(s, native)
+		if err != nil {
+			return nil, fmt.Errorf("translating %q: %w", s.Text(), err)
+		}
+		exprs = append(exprs, e...)
+	}
+	return exprs, nil
+}
+
+func statement(s rules.Statement, native bool) ([]expr.Any, error) {
+	switch s := s.(type) {
+	case rules.MatchFamily:
+		return []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: reg1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{familyOf(s.Family).nfproto}},
+		}, nil
+	case rules.MatchTCP:
+		return []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{unix.IPPROTO_TCP}},
+		}, nil
+	case rules.MatchNew:
+		return ctBit(expr.CtKeySTATE, expr.CtStateBitNEW), nil
+	case rules.MatchDNATed:
+		return ctBit(expr.CtKeySTATUS, ipsDNAT), nil
+	case rules.MatchInSet:
+		return append(load(s.Key), &expr.Lookup{SourceRegister: reg1, SetName: s.Set}), nil
+	case rules.MatchPayload:
+		return []expr.Any{
+			&expr.Payload{DestRegister: reg1, Base: payloadInner, Offset: 0, Len: 1},
+			&expr.Cmp{Op: expr.CmpOpGte, Register: reg1, Data: []byte{0}},
+			&expr.Cmp{Op: expr.CmpOpLte, Register: reg1, Data: []byte{255}},
+		}, nil
+	default:
+		return action(s, native)
+	}
+}
+
+func action(s rules.Statement, native bool) ([]expr.Any, error) {
+	switch s := s.(type) {
+	case rules.VerdictMap:
+		return append(load(s.Key), &expr.Lookup{SourceRegister: reg1, SetName: s.Map, IsDestRegSet: true}), nil
+	case rules.DNATSlot:
+		f := familyOf(s.Family)
+		return append(slotNumber(s),
+			&expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: s.Map},
+			&expr.NAT{
+				Type: expr.NATTypeDestNAT, Family: uint32(f.nfproto), RegAddrMin: reg1, RegAddrMax: reg1,
+				RegProtoMin: f.portRegister, RegProtoMax: f.portRegister, Specified: true,
+			}), nil
+	case rules.DNATMap:
+		return natMap(expr.NATTypeDestNAT, s.Key, s.Map), nil
+	case rules.SNATMap:
+		return natMap(expr.NATTypeSourceNAT, s.Key, s.Map), nil
+	case rules.Masquerade:
+		return []expr.Any{&expr.Masq{}}, nil
+	case rules.SetHelper:
+		return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_CT_HELPER, Name: s.Object}}, nil
+	case rules.Queue:
+		return []expr.Any{queue(s, native)}, nil
+	case rules.RejectReset:
+		return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}, nil
+	}
+	return nil, fmt.Errorf("no expression for statement %T: this is a bug, please report it", s)
+}
+
+// ctBit matches where a bit of a conntrack word is set.
+func ctBit(key expr.CtKey, bit uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Ct{Key: key, Register: reg1},
+		&expr.Bitwise{
+			SourceRegister: reg1, DestRegister: reg1, Len: 4,
+			Mask: binaryutil.NativeEndian.PutUint32(bit), Xor: make([]byte, 4),
+		},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: make([]byte, 4)},
+	}
+}
+
+// load brings a key into the registers from reg1 on.
+func load(k rules.Key) []expr.Any {
+	f := familyOf(k.Family)
+	switch k.Selector {
+	case rules.Destination:
+		return []expr.Any{
+			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: f.dest, Len: f.addrLen},
+			&expr.Payload{DestRegister: f.portRegister, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		}
+	case rules.OriginalDestination:
+		return []expr.Any{
+			&expr.Ct{Key: f.ctDest, Register: reg1, Direction: 0, OptDirection: true},
+			&expr.Ct{Key: expr.CtKeyPROTODST, Register: f.portRegister, Direction: 0, OptDirection: true},
+		}
+	case rules.Source:
+		return []expr.Any{
+			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: f.source, Len: f.addrLen},
+		}
+	}
+	return nil
+}
+
+// slotNumber leaves a slot number in reg1, in the host's byte order.
+func slotNumber(s rules.DNATSlot) []expr.Any {
+	f := familyOf(s.Family)
+	mod := uint32(s.Slots) //nolint:gosec // at most 65521
+	switch s.Scheduler {
+	case configs.RoundRobin:
+		return []expr.Any{&expr.Numgen{Register: reg1, Modulus: mod, Type: unix.NFT_NG_INCREMENTAL}}
+	case configs.Random:
+		return []expr.Any{&expr.Numgen{Register: reg1, Modulus: mod, Type: unix.NFT_NG_RANDOM}}
+	case configs.SourceHash:
+	}
+	return []expr.Any{
+		&expr.Payload{DestRegister: reg2, Base: expr.PayloadBaseNetworkHeader, Offset: f.source, Len: f.addrLen},
+		&expr.Hash{
+			SourceRegister: reg2, DestRegister: reg1, Length: f.addrLen, Modulus: mod, Seed: rules.HashSeed,
+			Type: expr.HashTypeJenkins,
+		},
+	}
+}
+
+func natMap(t expr.NATType, k rules.Key, set string) []expr.Any {
+	return append(load(k),
+		&expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: set},
+		&expr.NAT{Type: t, Family: uint32(familyOf(k.Family).nfproto), RegAddrMin: reg1, RegAddrMax: reg1})
+}
+
+// queue hands packets to userspace: by nft's own statement, or by the xtables target where the kernel was
+// built without it (struct xt_NFQ_info_v3 of linux/netfilter/xt_NFQUEUE.h).
+func queue(q rules.Queue, native bool) expr.Any {
+	total := q.Last - q.First + 1
+	if native {
+		e := &expr.Queue{Num: q.First, Total: total}
+		if q.Bypass {
+			e.Flag = expr.QueueFlagBypass
+		}
+		return e
+	}
+	info := make(xt.Unknown, 8)
+	binary.NativeEndian.PutUint16(info[0:], q.First)
+	binary.NativeEndian.PutUint16(info[2:], total)
+	if q.Bypass {
+		binary.NativeEndian.PutUint16(info[4:], unix.NFT_QUEUE_FLAG_BYPASS)
+	}
+	return &expr.Target{Name: "NFQUEUE", Rev: 3, Info: &info}
+}
+
+// canonical is a comparable form of a rule's expressions.
+func canonical(exprs []expr.Any) (string, error) {
+	var b []byte
+	for _, e := range exprs {
+		m, err := expr.Marshal(unix.NFPROTO_INET, e)
+		if err != nil {
+			return "", err
+		}
+		b = append(b, m...)
+	}
+	return string(b), nil
+}

@@ -1,0 +1,98 @@
+// Package kernel carries rules.Ruleset to the kernel's nf_tables and back. It is the only importer of
+// google/nftables. Everything it writes is one transaction, and nothing but the table `inet ftpvip`.
+package kernel
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"ftpvip/rules"
+)
+
+// ErrChanged says that somebody changed the kernel's rules between Read and Commit: read again.
+var ErrChanged = errors.New("the kernel's rules changed meanwhile")
+
+// Kernel is nf_tables of the current network namespace.
+type Kernel struct {
+	conn        *nftables.Conn
+	table       *nftables.Table
+	nativeQueue bool
+	generation  uint32
+}
+
+// Open connects to nf_tables and finds out what the kernel can do.
+func Open() (*Kernel, error) {
+	conn, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return nil, fmt.Errorf("opening a netlink socket to nf_tables: %w", explain(err))
+	}
+	k := &Kernel{conn: conn, table: &nftables.Table{Name: rules.TableName, Family: nftables.TableFamilyINet}}
+	if k.nativeQueue, err = probeQueue(conn); err != nil {
+		return nil, errors.Join(err, conn.CloseLasting())
+	}
+	return k, nil
+}
+
+// Close ends the connection.
+func (k *Kernel) Close() error { return k.conn.CloseLasting() }
+
+// Flush deletes the whole table. It reports whether there was one.
+func (k *Kernel) Flush() (bool, error) {
+	have, err := k.exists()
+	if err != nil || !have {
+		return false, err
+	}
+	k.conn.DelTable(k.table)
+	if err := k.conn.Flush(); err != nil {
+		return false, fmt.Errorf("deleting table inet %s: %w", rules.TableName, explain(err))
+	}
+	return true, nil
+}
+
+func (k *Kernel) exists() (bool, error) {
+	tables, err := k.conn.ListTablesOfFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return false, fmt.Errorf("listing tables: %w", explain(err))
+	}
+	for _, t := range tables {
+		if t.Name == rules.TableName {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// probeQueue tells whether the kernel has nft's queue statement (module nft_queue). It sends a batch that ends
+// with the deletion of a table that is not there, so the kernel checks everything and does nothing; the first
+// error says which message it disliked.
+func probeQueue(conn *nftables.Conn) (bool, error) {
+	const name = rules.TableName + "-probe"
+	t := conn.AddTable(&nftables.Table{Name: name, Family: nftables.TableFamilyINet})
+	c := conn.AddChain(&nftables.Chain{Name: name, Table: t})
+	conn.AddRule(&nftables.Rule{Table: t, Chain: c, Exprs: probeExprs()})
+	conn.DelTable(&nftables.Table{Name: name + "-never", Family: nftables.TableFamilyINet})
+	err := conn.Flush()
+	switch {
+	case err == nil:
+		return false, errors.New("probing for the nft queue statement: the kernel accepted a batch that it must refuse")
+	case isMessage(err, "NEWRULE"):
+		return false, nil
+	case isMessage(err, "DELTABLE"):
+		return true, nil
+	}
+	return false, fmt.Errorf("probing nf_tables: %w", explain(err))
+}
+
+// explain adds what an admin can do about the errors of netlink that have a known cause.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w: run as root or with CAP_NET_ADMIN", err)
+	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EAFNOSUPPORT):
+		return fmt.Errorf("%w: this kernel has no nf_tables; try `modprobe nf_tables nfnetlink`", err)
+	}
+	return err
+}

@@ -1,0 +1,235 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"ftpvip/configs"
+	"ftpvip/rules"
+)
+
+// Read returns our table as the kernel has it, or nil where there is none. Rules are recognised by comparing
+// their expressions with those of want; what matches none of them is a foreign rule.
+func (k *Kernel) Read(want *rules.Ruleset) (*rules.Ruleset, error) {
+	gen, err := k.conn.GetGen()
+	if err != nil {
+		return nil, fmt.Errorf("reading the generation of the kernel's rules: %w", explain(err))
+	}
+	k.generation = gen.ID
+	have, err := k.exists()
+	if err != nil || !have {
+		return nil, err
+	}
+	r := &rules.Ruleset{}
+	if err := k.readObjects(r); err != nil {
+		return nil, err
+	}
+	if err := k.readSets(r, want); err != nil {
+		return nil, err
+	}
+	if err := k.readChains(r, want); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (k *Kernel) readObjects(r *rules.Ruleset) error {
+	objects, err := k.conn.GetNamedObjects(k.table)
+	if err != nil {
+		return fmt.Errorf("reading the objects of table inet %s: %w", rules.TableName, explain(err))
+	}
+	for _, o := range objects {
+		named, ok := o.(*nftables.NamedObj)
+		if !ok || named.Type != nftables.ObjTypeCtHelper {
+			r.Strange = append(r.Strange, fmt.Sprintf("an object that is no ct helper (%T)", o))
+			continue
+		}
+		h, ok := named.Obj.(*expr.CtHelper)
+		if !ok {
+			r.Strange = append(r.Strange, "ct helper "+named.Name+" in an unknown form")
+			continue
+		}
+		f := configs.IPv4
+		if h.L3Proto == unix.NFPROTO_IPV6 {
+			f = configs.IPv6
+		}
+		r.Helpers = append(r.Helpers, rules.CTHelper{Name: named.Name, Family: f, Type: strings.TrimRight(h.Name, "\x00")})
+	}
+	flowtables, err := k.conn.ListFlowtables(k.table)
+	if err == nil && len(flowtables) > 0 {
+		r.Strange = append(r.Strange, "flowtables")
+	}
+	return nil
+}
+
+func (k *Kernel) readSets(r *rules.Ruleset, want *rules.Ruleset) error {
+	sets, err := k.conn.GetSets(k.table)
+	if err != nil {
+		return fmt.Errorf("reading the sets of table inet %s: %w", rules.TableName, explain(err))
+	}
+	for _, s := range sets {
+		if s.Anonymous {
+			continue // belongs to a foreign rule, and goes with it
+		}
+		set, err := k.readSet(s, want.Set(s.Name))
+		if err != nil {
+			return err
+		}
+		r.Sets = append(r.Sets, set)
+	}
+	return nil
+}
+
+// readSet reads one set. Its types count as those of the wanted one where sizes and flags agree with it.
+func (k *Kernel) readSet(s *nftables.Set, want *rules.Set) (*rules.Set, error) {
+	set := &rules.Set{Name: s.Name}
+	if want == nil || !sameAttributes(s, want) {
+		return set, nil // a shape of no types: it is deleted, whatever it holds
+	}
+	set.Key, set.Data, set.Interval, set.Slots = want.Key, want.Data, want.Interval, want.Slots
+	elements, err := k.conn.GetSetElements(s)
+	if err != nil {
+		return nil, fmt.Errorf("reading the elements of %s: %w", s.Name, explain(err))
+	}
+	set.Elements = make([]rules.Element, 0, len(elements))
+	for i := range elements {
+		set.Elements = append(set.Elements, readElement(&elements[i], want))
+	}
+	return set, nil
+}
+
+func readElement(e *nftables.SetElement, want *rules.Set) rules.Element {
+	element := rules.Element{Key: string(e.Key), Data: string(e.Val)}
+	if want.Interval {
+		element.End = string(e.KeyEnd)
+		if element.End == "" {
+			element.End = element.Key
+		}
+	}
+	if slices.Equal(want.Data, []rules.Type{rules.Verdict}) {
+		element.Data, element.Goto = "", verdictChain(e.Val)
+	}
+	return element
+}
+
+// verdictChain reads the chain out of a verdict map's data: the library leaves NFTA_VERDICT_CODE and
+// NFTA_VERDICT_CHAIN undecoded. Another verdict than goto gives a name that no chain of ours has.
+func verdictChain(data []byte) string {
+	ad, err := netlink.NewAttributeDecoder(data)
+	if err != nil {
+		return "unreadable verdict"
+	}
+	ad.ByteOrder = binary.BigEndian
+	var code int32
+	chain := ""
+	for ad.Next() {
+		switch ad.Type() {
+		case unix.NFTA_VERDICT_CODE:
+			code = int32(ad.Uint32()) //nolint:gosec // verdicts are signed
+		case unix.NFTA_VERDICT_CHAIN:
+			chain = ad.String()
+		}
+	}
+	if ad.Err() != nil || code != int32(expr.VerdictGoto) {
+		return fmt.Sprintf("%s (verdict %d)", chain, code)
+	}
+	return chain
+}
+
+// sameAttributes compares what the kernel says of a set with what we would ask for.
+func sameAttributes(s *nftables.Set, want *rules.Set) bool {
+	w := attributes(want)
+	return s.KeyType.Bytes == w.KeyType.Bytes && s.KeyType.GetNFTMagic() == w.KeyType.GetNFTMagic() &&
+		s.IsMap == w.IsMap && (!s.IsMap || s.DataType.GetNFTMagic() == w.DataType.GetNFTMagic()) &&
+		s.Interval == w.Interval && s.Concatenation == w.Concatenation &&
+		!s.HasTimeout && !s.Constant && !s.Dynamic
+}
+
+func (k *Kernel) readChains(r *rules.Ruleset, want *rules.Ruleset) error {
+	chains, err := k.conn.ListChainsOfTableFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return fmt.Errorf("listing chains: %w", explain(err))
+	}
+	wanted := make(map[string]*rules.Chain, len(want.Chains))
+	for _, c := range want.Chains {
+		wanted[c.Name] = c
+	}
+	for _, c := range chains {
+		if c.Table.Name != rules.TableName {
+			continue
+		}
+		chain := &rules.Chain{Name: c.Name, Base: readBase(c)}
+		if chain.Rules, err = k.readRules(c, wanted[c.Name]); err != nil {
+			return err
+		}
+		r.Chains = append(r.Chains, chain)
+	}
+	return nil
+}
+
+func readBase(c *nftables.Chain) *rules.Base {
+	if c.Hooknum == nil {
+		return nil
+	}
+	b := &rules.Base{Type: rules.ChainType(c.Type)}
+	for _, h := range []rules.Hook{
+		rules.HookPrerouting, rules.HookInput, rules.HookForward, rules.HookOutput, rules.HookPostrouting,
+	} {
+		if *hookNumber(h) == *c.Hooknum {
+			b.Hook = h
+		}
+	}
+	if c.Priority != nil {
+		b.Priority = int(*c.Priority)
+	}
+	b.Drop = c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop
+	return b
+}
+
+// readRules reads the rules of a chain and recognises those of want.
+func (k *Kernel) readRules(c *nftables.Chain, want *rules.Chain) ([]rules.Rule, error) {
+	known := map[string]rules.Rule{}
+	if want != nil {
+		for _, r := range want.Rules {
+			exprs, err := compile(r, k.nativeQueue)
+			if err != nil {
+				return nil, err
+			}
+			key, err := canonical(exprs)
+			if err != nil {
+				return nil, fmt.Errorf("encoding a rule of chain %s: %w", c.Name, err)
+			}
+			known[key] = r
+		}
+	}
+	list, err := k.conn.GetRules(k.table, c)
+	if err != nil {
+		return nil, fmt.Errorf("reading the rules of chain %s: %w", c.Name, explain(err))
+	}
+	read := make([]rules.Rule, 0, len(list))
+	for _, r := range list {
+		key, err := canonical(r.Exprs)
+		ours, ok := known[key]
+		if err != nil || !ok {
+			ours = rules.Rule{Foreign: describe(r)}
+		}
+		read = append(read, ours)
+	}
+	return read, nil
+}
+
+// describe says what little can be said of a rule that is not ours.
+func describe(r *nftables.Rule) string {
+	names := make([]string, len(r.Exprs))
+	for i, e := range r.Exprs {
+		names[i] = strings.ToLower(strings.TrimPrefix(fmt.Sprintf("%T", e), "*expr."))
+	}
+	return fmt.Sprintf("handle %d, not ours (%s)", r.Handle, strings.Join(slices.Compact(names), ", "))
+}

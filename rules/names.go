@@ -1,0 +1,55 @@
+// Package rules builds the kernel table of ftpvip from a configuration and the state of its backends,
+// renders it as nft text and says what stands between it and another one. It is pure: no I/O, no clock.
+// Package rules/kernel carries the result to the kernel.
+package rules
+
+import (
+	"strconv"
+
+	"ftpvip/configs"
+)
+
+// Every name that the kernel sees is made in this file.
+const (
+	// TableName is the name of our one table, of family inet.
+	TableName = "ftpvip"
+	// CTHelperName is the conntrack helper that we register where the kernel has nfnetlink_cthelper.
+	CTHelperName = "ftpvip"
+	// SaneHelperName is the kernel's own helper that serves as carrier elsewhere.
+	SaneHelperName = "sane"
+)
+
+// Base chains. A chain has one hook, so the ones that work at two hooks have a twin.
+const (
+	chainPrerouting   = "prerouting"
+	chainOutput       = "output"
+	chainPostrouting  = "postrouting"
+	chainAssign       = "assign"
+	chainAssignOutput = "assign-output"
+	chainControl      = "control"
+	chainControlInput = "control-input"
+	chainEmpty        = "empty"
+	chainEmptyInput   = "empty-input"
+)
+
+// poolChain is the regular chain that picks a slot of a pool.
+func poolChain(pool string) string { return "pool-" + pool }
+
+// setName is the name of a set or map of one family: vips4, control6.
+func setName(stem string, f configs.Family) string { return stem + strconv.Itoa(int(f)) }
+
+// Stems of the sets and maps that exist once for each family.
+const (
+	stemVIPs       = "vips"       // address . port : goto pool chain
+	stemControl    = "control"    // VIPs with application ftp-control
+	stemPass       = "pass"       // those of them with on_helper_down: pass
+	stemReset      = "reset"      // VIPs, whose connections get a reset where no slot caught them
+	stemMasquerade = "masquerade" // VIPs and slices of one-arm pools with snat: masquerade
+	stemSNAT       = "snat"       // the same with snat: address
+	stemSource     = "source"     // source groups: backend address : VIP
+	stemPassive    = "passive"    // passive slices: VIP . port range : backend address
+	stemHelper     = "ftp"        // the ct helper objects
+)
+
+// SlotsName is the name of a pool's slot table of one family: slots4-farm.
+func SlotsName(pool string, f configs.Family) string { return setName("slots", f) + "-" + pool }

@@ -1,0 +1,230 @@
+package rules
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"ftpvip/configs"
+)
+
+// Ruleset is the whole content of a table, in the order in which it is written.
+type Ruleset struct {
+	Helpers []CTHelper
+	Sets    []*Set
+	Chains  []*Chain
+	// Strange lists what a table read from the kernel holds that none of ours ever does: flowtables, other
+	// objects, table flags. It is empty in a ruleset that Build made.
+	Strange []string
+}
+
+// Set returns the set or map of that name, or nil.
+func (r *Ruleset) Set(name string) *Set {
+	i := slices.IndexFunc(r.Sets, func(s *Set) bool { return s.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return r.Sets[i]
+}
+
+// Chain returns the chain of that name, or nil.
+func (r *Ruleset) Chain(name string) *Chain {
+	i := slices.IndexFunc(r.Chains, func(c *Chain) bool { return c.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return r.Chains[i]
+}
+
+// CTHelper is a `ct helper` object: what `ct helper set` attaches to a connection.
+type CTHelper struct {
+	Name   string
+	Family configs.Family
+	Type   string // name of the conntrack helper in the kernel: the carrier
+}
+
+// Type is the type of one component of a set's key or data.
+type Type uint8
+
+// The types, named as nft names them. Slot is an nft integer that a hash or a number generator yields.
+const (
+	Addr4 Type = iota + 1
+	Addr6
+	Service
+	Slot
+	Verdict
+)
+
+// addrType is the address type of a family.
+func addrType(f configs.Family) Type {
+	if f == configs.IPv4 {
+		return Addr4
+	}
+	return Addr6
+}
+
+// size is the number of bytes of a value of type t in a register, padded to 4.
+func (t Type) size() int {
+	if t == Addr6 {
+		return 16
+	}
+	return 4
+}
+
+// Set is a named set, or a map where Data is not empty.
+type Set struct {
+	Name     string
+	Key      []Type
+	Data     []Type
+	Interval bool // keys may be ranges in their last component
+	Slots    int  // for a slot table: its size, which nft prints in the map's type
+	Elements []Element
+}
+
+// IsMap tells whether the set maps its keys to data.
+func (s *Set) IsMap() bool { return len(s.Data) > 0 }
+
+// sameShape tells whether two sets differ in nothing but their elements.
+func (s *Set) sameShape(o *Set) bool {
+	return s.Name == o.Name && slices.Equal(s.Key, o.Key) && slices.Equal(s.Data, o.Data) && s.Interval == o.Interval
+}
+
+// Element is one element of a set. The strings hold the very bytes of the kernel's registers, each component
+// padded to 4 bytes: so elements compare with ==, sort, and cross the kernel's border as they are.
+type Element struct {
+	Key  string
+	End  string // last key of a range; equal to Key for one key of an interval set, "" in other sets
+	Data string // of a map
+	Goto string // of a verdict map: the chain
+}
+
+// sortElements gives a set's elements their one order.
+func sortElements(elements []Element) {
+	slices.SortFunc(elements, func(a, b Element) int {
+		if c := strings.Compare(a.Key, b.Key); c != 0 {
+			return c
+		}
+		return strings.Compare(a.End, b.End)
+	})
+}
+
+// addrBytes and the functions below make register contents.
+func addrBytes(a netip.Addr) string { return string(a.AsSlice()) }
+
+func portBytes(p uint16) string { return string([]byte{byte(p >> 8), byte(p), 0, 0}) }
+
+func addrPortBytes(a netip.Addr, p uint16) string { return addrBytes(a) + portBytes(p) }
+
+// slotBytes is a slot number in the host's byte order, as jhash and numgen leave it in a register.
+func slotBytes(n int) string {
+	var b [4]byte
+	binary.NativeEndian.PutUint32(b[:], uint32(n)) //nolint:gosec // slot numbers are below 65521
+	return string(b[:])
+}
+
+// SlotNumber reads the number out of the key of a slot table's element.
+func SlotNumber(e Element) int {
+	if len(e.Key) != 4 {
+		return -1
+	}
+	return int(binary.NativeEndian.Uint32([]byte(e.Key)))
+}
+
+// SlotTarget reads the backend out of the data of a slot table's element.
+func SlotTarget(e Element) netip.AddrPort {
+	n := len(e.Data) - 4
+	if n < 4 {
+		return netip.AddrPort{}
+	}
+	addr, ok := netip.AddrFromSlice([]byte(e.Data[:n]))
+	if !ok {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(addr, binary.BigEndian.Uint16([]byte(e.Data[n:])))
+}
+
+// ChainType and Hook are nft's words.
+type (
+	ChainType string
+	Hook      string
+)
+
+// The chain types and hooks that we use.
+const (
+	TypeNAT    ChainType = "nat"
+	TypeFilter ChainType = "filter"
+
+	HookPrerouting  Hook = "prerouting"
+	HookInput       Hook = "input"
+	HookForward     Hook = "forward"
+	HookOutput      Hook = "output"
+	HookPostrouting Hook = "postrouting"
+)
+
+// Base is what makes a chain a base chain. Its policy is always accept.
+type Base struct {
+	Type     ChainType
+	Hook     Hook
+	Priority int
+	// Drop is set where the kernel's chain has policy drop, which ours never have.
+	Drop bool
+}
+
+// Chain is a chain with its rules; Base is nil for a regular one.
+type Chain struct {
+	Name  string
+	Base  *Base
+	Rules []Rule
+}
+
+// sameHook tells whether two chains hang at the same place.
+func (c *Chain) sameHook(o *Chain) bool {
+	if c.Base == nil || o.Base == nil {
+		return c.Base == o.Base
+	}
+	return *c.Base == *o.Base
+}
+
+// Rule is a list of statements, or a rule in the kernel that we did not write.
+type Rule struct {
+	Statements []Statement
+	Foreign    string // a description; "" for our own
+}
+
+// String is the rule as nft text.
+func (r Rule) String() string {
+	if r.Foreign != "" {
+		return r.Foreign
+	}
+	words := make([]string, len(r.Statements))
+	for i, s := range r.Statements {
+		words[i] = s.Text()
+	}
+	return strings.Join(words, " ")
+}
+
+// equalRules tells whether two chains hold the same rules.
+func equalRules(a, b []Rule) bool {
+	return slices.EqualFunc(a, b, func(x, y Rule) bool { return x.String() == y.String() })
+}
+
+// text renders one component of a key or of data.
+func (t Type) text(b string) string {
+	switch t {
+	case Addr4, Addr6:
+		a, ok := netip.AddrFromSlice([]byte(b))
+		if !ok {
+			return fmt.Sprintf("%#x", b)
+		}
+		return a.String()
+	case Service:
+		return fmt.Sprint(binary.BigEndian.Uint16([]byte(b)))
+	case Slot:
+		return fmt.Sprint(binary.NativeEndian.Uint32([]byte(b)))
+	case Verdict:
+		return "verdict"
+	}
+	return fmt.Sprintf("%#x", b)
+}

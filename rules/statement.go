@@ -1,0 +1,175 @@
+package rules
+
+import (
+	"fmt"
+
+	"ftpvip/configs"
+)
+
+// Statement is one match or action of a rule. The set of statements is closed: rules/kernel translates each
+// of them to the kernel's expressions, Text to nft's language.
+type Statement interface {
+	Text() string
+}
+
+// Selector is a part of a packet or of its connection that is looked up in a set.
+type Selector uint8
+
+// The selectors.
+const (
+	Destination         Selector = iota + 1 // ip daddr . tcp dport
+	OriginalDestination                     // ct original ip daddr . ct original proto-dst
+	Source                                  // ip saddr
+)
+
+// Key is a selector for one family.
+type Key struct {
+	Family   configs.Family
+	Selector Selector
+}
+
+// nftFamily is nft's word for a family in an expression.
+func nftFamily(f configs.Family) string {
+	if f == configs.IPv4 {
+		return "ip"
+	}
+	return "ip6"
+}
+
+func (k Key) text() string {
+	switch k.Selector {
+	case Destination:
+		return nftFamily(k.Family) + " daddr . tcp dport"
+	case OriginalDestination:
+		return "ct original " + nftFamily(k.Family) + " daddr . ct original proto-dst"
+	case Source:
+		return nftFamily(k.Family) + " saddr"
+	}
+	return ""
+}
+
+// The matches.
+type (
+	// MatchFamily matches packets of one IP version.
+	MatchFamily struct{ Family configs.Family }
+	// MatchTCP matches TCP.
+	MatchTCP struct{}
+	// MatchNew matches the first packet of a connection.
+	MatchNew struct{}
+	// MatchDNATed matches connections whose destination was translated.
+	MatchDNATed struct{}
+	// MatchInSet matches where the key is in the set.
+	MatchInSet struct {
+		Key Key
+		Set string
+	}
+	// MatchPayload matches packets with at least one byte of TCP payload: the load of the first byte of the
+	// inner header fails on others (net/netfilter/nft_payload.c).
+	MatchPayload struct{}
+)
+
+// The actions.
+type (
+	// VerdictMap jumps to where the map says.
+	VerdictMap struct {
+		Key Key
+		Map string
+	}
+	// DNATSlot sends a connection to the backend of the slot that the scheduler yields.
+	DNATSlot struct {
+		Family    configs.Family
+		Scheduler configs.Scheduler
+		Slots     int
+		Map       string
+	}
+	// DNATMap translates the destination address to what the map says and keeps the port.
+	DNATMap struct {
+		Key Key
+		Map string
+	}
+	// SNATMap translates the source address to what the map says.
+	SNATMap struct {
+		Key Key
+		Map string
+	}
+	// Masquerade translates the source address to that of the outgoing interface.
+	Masquerade struct{}
+	// SetHelper attaches a ct helper object.
+	SetHelper struct{ Object string }
+	// Queue hands the packet to userspace.
+	Queue struct {
+		First, Last uint16
+		Bypass      bool // with no listener the packet passes
+	}
+	// RejectReset answers with a TCP reset.
+	RejectReset struct{}
+)
+
+// HashSeed is the seed of source-hash, the same on every box so that all of them agree.
+const HashSeed = 0x66747076
+
+// Text implements Statement.
+func (s MatchFamily) Text() string { return fmt.Sprintf("meta nfproto ipv%d", s.Family) }
+
+// Text implements Statement.
+func (MatchTCP) Text() string { return "meta l4proto tcp" }
+
+// Text implements Statement.
+func (MatchNew) Text() string { return "ct state new" }
+
+// Text implements Statement.
+func (MatchDNATed) Text() string { return "ct status dnat" }
+
+// Text implements Statement.
+func (s MatchInSet) Text() string { return s.Key.text() + " @" + s.Set }
+
+// Text implements Statement.
+func (MatchPayload) Text() string { return "@ih,0,8 0-255" }
+
+// Text implements Statement.
+func (s VerdictMap) Text() string { return s.Key.text() + " vmap @" + s.Map }
+
+// Text implements Statement.
+func (s DNATSlot) Text() string {
+	number := ""
+	switch s.Scheduler {
+	case configs.SourceHash:
+		number = fmt.Sprintf("jhash %s saddr mod %d seed %#x", nftFamily(s.Family), s.Slots, HashSeed)
+	case configs.RoundRobin:
+		number = fmt.Sprintf("numgen inc mod %d", s.Slots)
+	case configs.Random:
+		number = fmt.Sprintf("numgen random mod %d", s.Slots)
+	}
+	return fmt.Sprintf("dnat %s to %s map @%s", nftFamily(s.Family), number, s.Map)
+}
+
+// Text implements Statement.
+func (s DNATMap) Text() string {
+	return fmt.Sprintf("dnat %s to %s map @%s", nftFamily(s.Key.Family), s.Key.text(), s.Map)
+}
+
+// Text implements Statement.
+func (s SNATMap) Text() string {
+	return fmt.Sprintf("snat %s to %s map @%s", nftFamily(s.Key.Family), s.Key.text(), s.Map)
+}
+
+// Text implements Statement.
+func (Masquerade) Text() string { return "masquerade" }
+
+// Text implements Statement.
+func (s SetHelper) Text() string { return fmt.Sprintf("ct helper set %q", s.Object) }
+
+// Text implements Statement.
+func (s Queue) Text() string {
+	flags := ""
+	if s.Bypass {
+		flags = "flags bypass "
+	}
+	if s.First == s.Last {
+		return fmt.Sprintf("queue %sto %d", flags, s.First)
+	}
+	return fmt.Sprintf("queue %sto %d-%d", flags, s.First, s.Last)
+}
+
+// Text implements Statement.
+func (RejectReset) Text() string { return "reject with tcp reset" }
