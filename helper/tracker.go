@@ -1,0 +1,169 @@
+package helper
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/mdlayher/netlink"
+	"github.com/ti-mo/conntrack"
+	"github.com/ti-mo/netfilter"
+	"golang.org/x/sys/unix"
+
+	"ftpvip/helper/ftp"
+)
+
+// Connection is what conntrack knows of one control connection.
+type Connection struct {
+	ID      uint32         // of the conntrack entry
+	Client  netip.AddrPort // original source
+	VIP     netip.AddrPort // original destination
+	Backend netip.AddrPort // reply source
+	Seen    netip.AddrPort // reply destination: the client as the backend sees it
+}
+
+// Tracker is the border to the kernel's conntrack.
+type Tracker interface {
+	// Lookup finds the connection of a packet, in whichever direction it goes; after NAT the packet's inverted
+	// tuple is that of the other direction. It returns ErrNoConnection where there is none.
+	Lookup(src, dst netip.AddrPort) (Connection, error)
+	// Expect announces a data connection. It returns ftp.ErrPortBusy where another flow has the tuple, and
+	// ErrNoCarrier where no expectation can hang on c.
+	Expect(c Connection, d ftp.DataConn) error
+	Close() error
+}
+
+// Errors of a Tracker.
+var (
+	ErrNoConnection = errors.New("no such connection in conntrack")
+	ErrNoCarrier    = errors.New("the control connection carries no conntrack helper: " +
+		"it began before `ftpvip apply`, or another rule attached its own helper; the client has to connect again")
+)
+
+// kernelTracker speaks to ctnetlink.
+type kernelTracker struct{ conn *conntrack.Conn }
+
+// OpenTracker connects to the conntrack of the current network namespace.
+func OpenTracker() (Tracker, error) {
+	conn, err := conntrack.Dial(nil)
+	if err != nil {
+		return nil, fmt.Errorf("opening a netlink socket to conntrack: %w", err)
+	}
+	return &kernelTracker{conn}, nil
+}
+
+func (t *kernelTracker) Close() error { return t.conn.Close() }
+
+// Lookup implements Tracker. The kernel finds an entry by the tuple of either direction.
+func (t *kernelTracker) Lookup(src, dst netip.AddrPort) (Connection, error) {
+	f, err := t.conn.Get(conntrack.Flow{TupleOrig: tuple(dst, src)})
+	if errors.Is(err, unix.ENOENT) {
+		return Connection{}, ErrNoConnection
+	}
+	if err != nil {
+		return Connection{}, fmt.Errorf("looking up the connection %s to %s: %w", src, dst, err)
+	}
+	return connectionOf(&f), nil
+}
+
+func connectionOf(f *conntrack.Flow) Connection {
+	return Connection{
+		ID:      f.ID,
+		Client:  source(f.TupleOrig),
+		VIP:     destination(f.TupleOrig),
+		Backend: source(f.TupleReply),
+		Seen:    destination(f.TupleReply),
+	}
+}
+
+// Expect implements Tracker.
+func (t *kernelTracker) Expect(c Connection, d ftp.DataConn) error {
+	err := t.conn.CreateExpect(expectation(c, d))
+	switch {
+	case err == nil, errors.Is(err, unix.EEXIST): // a retransmitted reply announces it again
+		return nil
+	case errors.Is(err, unix.EBUSY):
+		return ftp.ErrPortBusy
+	case errors.Is(err, unix.ESHUTDOWN), errors.Is(err, unix.EOPNOTSUPP):
+		return ErrNoCarrier
+	case errors.Is(err, unix.ENOENT):
+		return ErrNoConnection
+	}
+	return fmt.Errorf("creating the expectation: %w", err)
+}
+
+// expectation translates a data connection to ctnetlink's terms. The function nat-follow-master gives the data
+// connection the address translation of its control connection (net/netfilter/nf_nat_core.c); ti-mo/conntrack
+// sends strings as they are, and the kernel wants the NUL.
+func expectation(c Connection, d ftp.DataConn) conntrack.Expect {
+	from, at := c.Client.Addr(), netip.AddrPortFrom(c.VIP.Addr(), d.Port)
+	if !d.Passive {
+		from, at = c.Backend.Addr(), netip.AddrPortFrom(c.Seen.Addr(), d.Port)
+	}
+	maskFrom := ones(from)
+	if d.AnySource {
+		maskFrom = zeros(from)
+	}
+	return conntrack.Expect{
+		TupleMaster: tuple(c.Client, c.VIP),
+		Tuple:       tuple(netip.AddrPortFrom(from, 0), at),
+		Mask:        tuple(netip.AddrPortFrom(maskFrom, 0), netip.AddrPortFrom(ones(from), 0xffff)),
+		Timeout:     300, // the kernel takes the carrier's
+		Function:    "nat-follow-master\x00",
+		NAT:         conntrack.ExpectNAT{Direction: !d.Passive, Tuple: tuple(d.To, at)},
+	}
+}
+
+func tuple(src, dst netip.AddrPort) conntrack.Tuple {
+	return conntrack.Tuple{
+		IP: conntrack.IPTuple{SourceAddress: src.Addr(), DestinationAddress: dst.Addr()},
+		Proto: conntrack.ProtoTuple{
+			Protocol: unix.IPPROTO_TCP, SourcePort: src.Port(), DestinationPort: dst.Port(),
+		},
+	}
+}
+
+func source(t conntrack.Tuple) netip.AddrPort {
+	return netip.AddrPortFrom(t.IP.SourceAddress, t.Proto.SourcePort)
+}
+
+func destination(t conntrack.Tuple) netip.AddrPort {
+	return netip.AddrPortFrom(t.IP.DestinationAddress, t.Proto.DestinationPort)
+}
+
+// ones and zeros are masks of the family of a.
+func ones(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	}
+	var b [16]byte
+	for i := range b {
+		b[i] = 255
+	}
+	return netip.AddrFrom16(b)
+}
+
+func zeros(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
+
+// watchEnded sends the client-side tuple of every connection that conntrack forgets, until the Conn it returns
+// is closed. Errors come on the second channel; then no more endings follow, and the caller watches anew.
+func watchEnded(ended chan<- conntrack.Event) (*conntrack.Conn, <-chan error, error) {
+	conn, err := conntrack.Dial(nil)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening a netlink socket to conntrack: %w", err)
+	}
+	// Endings of all connections of the host come this way; what is lost is found by the sweep.
+	if err := errors.Join(conn.SetOption(netlink.NoENOBUFS, true), conn.SetReadBuffer(4<<20)); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("preparing the socket for conntrack's events: %w", err), conn.Close())
+	}
+	failed, err := conn.Listen(ended, 1, []netfilter.NetlinkGroup{netfilter.GroupCTDestroy})
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("listening to conntrack's events: %w", err), conn.Close())
+	}
+	return conn, failed, nil
+}
