@@ -354,3 +354,18 @@ func rulesText(b *strings.Builder, chain string, old, rules []Rule) {
 		fmt.Fprintf(b, "+ rules %s: written anew\n", chain)
 	}
 }
+
+// SlotDiff is Diff for the slot tables alone: what health changes. Slot tables that have lacks, or has in another
+// shape, wait for the next apply.
+func SlotDiff(have, want *Ruleset) *Plan {
+	p := &Plan{}
+	for _, w := range want.Sets {
+		if w.Slots == 0 {
+			continue
+		}
+		if h := have.Set(w.Name); h != nil && h.sameShape(w) {
+			p.diffElements(h, w)
+		}
+	}
+	return p
+}

@@ -40,6 +40,27 @@ func (k *Kernel) Read(want *rules.Ruleset) (*rules.Ruleset, error) {
 	return r, nil
 }
 
+// ReadSlots returns the slot tables of want as the kernel has them, and nothing else; nil where our table is not.
+func (k *Kernel) ReadSlots(want *rules.Ruleset) (*rules.Ruleset, error) {
+	gen, err := k.conn.GetGen()
+	if err != nil {
+		return nil, fmt.Errorf("reading the generation of the kernel's rules: %w", explain(err))
+	}
+	k.generation = gen.ID
+	have, err := k.exists()
+	if err != nil || !have {
+		return nil, err
+	}
+	slots := &rules.Ruleset{}
+	for _, s := range want.Sets {
+		if s.Slots > 0 {
+			slots.Sets = append(slots.Sets, s)
+		}
+	}
+	r := &rules.Ruleset{}
+	return r, k.readSets(r, slots)
+}
+
 func (k *Kernel) readObjects(r *rules.Ruleset) error {
 	objects, err := k.conn.GetNamedObjects(k.table)
 	if err != nil {

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/viper"
+	"golang.org/x/sys/unix"
+
+	"ftpvip/configs"
+)
+
+// Exit codes, see DESIGN. Those of 64 and more are from sysexits.h.
+const (
+	exitOK         = 0
+	exitFailure    = 1
+	exitTrouble    = 2 // of diff
+	exitUsage      = 64
+	exitPermission = 77
+	exitConfig     = 78
+)
+
+// app is what all verbs share.
+type app struct {
+	v      *viper.Viper
+	stdout io.Writer
+	stderr io.Writer
+	log    *slog.Logger
+}
+
+// exitError carries an exit code. Its error may be nil: then everything was said already.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// run executes a command line and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	a := &app{v: viper.New(), stdout: stdout, stderr: stderr}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	var exit *exitError
+	if !errors.As(err, &exit) {
+		// cobra's own errors: unknown commands, flags and arguments
+		_, _ = fmt.Fprintf(stderr, "ftpvip: %v\nRun 'ftpvip --help' for usage.\n", err)
+		return exitUsage
+	}
+	if exit.err != nil {
+		_, _ = fmt.Fprintf(stderr, "ftpvip: %v\n", exit.err)
+	}
+	return exit.code
+}
+
+// fail gives an error the exit code that it deserves; other is the code where nothing special is known.
+func fail(err error, other int) error {
+	if err == nil {
+		return nil
+	}
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return err
+	}
+	var bad *configs.Error
+	switch {
+	case errors.As(err, &bad):
+		return &exitError{exitConfig, err}
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, fs.ErrPermission):
+		return &exitError{exitPermission, fmt.Errorf("%w\nftpvip needs root, or CAP_NET_ADMIN and a writable state directory", err)}
+	}
+	return &exitError{other, err}
+}
+
+// verb makes a command of a function; its errors exit with 1 unless they say otherwise.
+func verb(use, short string, f func(ctx context.Context) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return fail(f(cmd.Context()), exitFailure) },
+	}
+}
+
+// root makes the command tree.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "ftpvip",
+		Short:         "A farm of FTP servers behind one virtual IP",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return errors.New("a command is missing")
+		},
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.startLog() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	f := root.PersistentFlags()
+	f.StringP("config", "c", "/etc/ftpvip/ftpvip.yaml", "configuration file")
+	f.String("state-dir", "/var/lib/ftpvip", "directory of the lock, health state, admin state and sockets")
+	f.String("log-level", "info", "debug, info, warn or error")
+	f.Int("queues", 2, "overrides helper.queues of the configuration")
+	f.Int("first-queue", 2100, "overrides helper.first_queue of the configuration")
+	f.String("carrier", "auto", "overrides helper.carrier of the configuration")
+	a.v.SetEnvPrefix("FTPVIP")
+	a.v.SetEnvKeyReplacer(strings.NewReplacer(".", "_", "-", "_"))
+	a.v.AutomaticEnv()
+	for key, flag := range map[string]string{
+		"config": "config", "state-dir": "state-dir", "log-level": "log-level",
+		"helper.queues": "queues", "helper.first_queue": "first-queue", "helper.carrier": "carrier",
+	} {
+		if err := a.v.BindPFlag(key, f.Lookup(flag)); err != nil {
+			panic(err) // the flag was defined above
+		}
+	}
+	root.AddCommand(a.checkCommand(), a.applyCommand(), a.diffCommand(), a.flushCommand(), a.helperCommand(),
+		a.healthCommand(), a.statusCommand(), a.versionCommand())
+	return root
+}
+
+func (a *app) startLog() error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.v.GetString("log-level"))); err != nil {
+		return fmt.Errorf("--log-level %q: allowed: debug, info, warn, error", a.v.GetString("log-level"))
+	}
+	a.log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+	return nil
+}
+
+// config loads the configuration.
+func (a *app) config() (*configs.Config, error) { return configs.Load(a.v.GetString("config"), a.v) }
+
+// outputFlag adds -o to a command and returns what reads it.
+func outputFlag(cmd *cobra.Command) func() (asJSON bool, err error) {
+	output := cmd.Flags().StringP("output", "o", "text", "text or json")
+	return func() (bool, error) {
+		switch *output {
+		case "text":
+			return false, nil
+		case "json":
+			return true, nil
+		}
+		return false, &exitError{exitUsage, fmt.Errorf("--output %q: allowed: text, json", *output)}
+	}
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"ftpvip/configs"
+	"ftpvip/health"
+	"ftpvip/helper/carrier"
+	"ftpvip/rules"
+	"ftpvip/rules/kernel"
+)
+
+// attempts is how often a change is tried where somebody else changes the kernel's rules at the same time.
+const attempts = 10
+
+// desired is the table that configuration and state ask for, and whether its carrier has yet to be registered.
+func (a *app) desired(cfg *configs.Config) (want *rules.Ruleset, unregistered bool, err error) {
+	state, err := a.state(cfg)
+	if err != nil {
+		return nil, false, err
+	}
+	name, unregistered, err := carrier.Choose(cfg.Helper.Carrier)
+	if err != nil {
+		return nil, false, err
+	}
+	return rules.Build(cfg, state, name), unregistered, nil
+}
+
+// state reads what is known of the backends.
+func (a *app) state(cfg *configs.Config) (rules.State, error) {
+	file, warnings, err := health.Load(a.v.GetString("state-dir"), cfg)
+	for _, w := range warnings {
+		a.log.Warn(w)
+	}
+	if err != nil {
+		return rules.State{}, err
+	}
+	return rules.State{Down: file.Down()}, nil
+}
+
+// commit reads the kernel's table, lets plan decide what to do, and does it; again where the kernel's rules
+// changed in between.
+func commit(k *kernel.Kernel, read func() (*rules.Ruleset, error), plan func(have *rules.Ruleset) *rules.Plan) (*rules.Plan, error) {
+	var err error
+	for range attempts {
+		var have *rules.Ruleset
+		if have, err = read(); err != nil {
+			return nil, err
+		}
+		p := plan(have)
+		if err = k.Commit(p); err == nil {
+			return p, nil
+		}
+		if !errors.Is(err, kernel.ErrChanged) {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%w, %d times in a row: another program keeps changing them; try again", err, attempts)
+}

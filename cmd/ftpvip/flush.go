@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"ftpvip/helper/carrier"
+	"ftpvip/rules"
+	"ftpvip/rules/kernel"
+)
+
+func (a *app) flushCommand() *cobra.Command {
+	return verb("flush", "Remove our table; established connections go on", a.flush)
+}
+
+// flush needs no configuration: it must work where the file is broken.
+func (a *app) flush(ctx context.Context) error {
+	unlock, err := a.lock(ctx, lockChange, lockWait)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	k, err := kernel.Open()
+	if err != nil {
+		return err
+	}
+	defer a.close(k)
+	had, err := k.Flush()
+	if err != nil {
+		return err
+	}
+	if err := carrier.Unregister(); err != nil {
+		return err
+	}
+	if !had {
+		return write(a.stdout, "table inet %s: was not there\n", rules.TableName)
+	}
+	return write(a.stdout, "table inet %s: removed\n", rules.TableName)
+}

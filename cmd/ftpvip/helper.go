@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"ftpvip/helper"
+)
+
+func (a *app) helperCommand() *cobra.Command {
+	return verb("helper", "Run the conntrack helper in the foreground", a.helper)
+}
+
+// helper runs until SIGTERM or SIGINT. SIGHUP reloads the configuration; a wrong one is refused, and the old one
+// runs on.
+func (a *app) helper(ctx context.Context) error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	d := helper.New(cfg, a.log)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangup:
+				cfg, err := a.config()
+				if err != nil {
+					a.log.Error("the new configuration is refused, the old one stays", "err", err)
+					continue
+				}
+				d.Reload(cfg)
+				a.log.Info("configuration reloaded")
+			}
+		}
+	}()
+	return d.Run(ctx)
+}

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ftpvip/configs"
+	"ftpvip/health"
+	"ftpvip/helper"
+	"ftpvip/rules"
+	"ftpvip/rules/kernel"
+)
+
+// status is the document of `ftpvip status -o json`.
+type status struct {
+	Table     string       `json:"table"` // "in step", "differs" or "missing"
+	Changes   []string     `json:"changes,omitempty"`
+	VIPs      []vipStatus  `json:"vips"`
+	Helper    helperStatus `json:"helper"`
+	LastRound time.Time    `json:"last_health_round,omitzero"`
+}
+
+type vipStatus struct {
+	Name        string          `json:"name"`
+	Addresses   []string        `json:"addresses"`
+	Application string          `json:"application"`
+	Pool        string          `json:"pool"`
+	Scheduler   string          `json:"scheduler"`
+	Slots       int             `json:"slots"` // of the pool, in each family
+	Members     int             `json:"members"`
+	Backends    []backendStatus `json:"backends"`
+}
+
+type backendStatus struct {
+	Name        string   `json:"name"`
+	Addresses   []string `json:"addresses"`
+	State       string   `json:"state"` // up, down, unknown
+	Member      bool     `json:"member"`
+	Weight      int      `json:"weight"`
+	Slots4      int      `json:"slots4"` // in the kernel now
+	Slots6      int      `json:"slots6"`
+	Share       float64  `json:"share"` // of the pool's filled slots, 0..1
+	Connections int      `json:"connections"`
+	Reason      string   `json:"reason,omitempty"`
+}
+
+type helperStatus struct {
+	Listening  bool     `json:"listening"` // on every queue
+	FirstQueue uint16   `json:"first_queue"`
+	Queues     int      `json:"queues"`
+	Unheard    []uint16 `json:"unheard,omitempty"` // queues that nobody listens to
+	Waiting    uint32   `json:"waiting"`           // packets without a verdict
+	Dropped    uint32   `json:"dropped"`           // packets, since the kernel's queue or the socket was full
+	Packets    uint32   `json:"packets"`
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	cmd := verb("status", "Show VIPs, pools, backends and the helper", nil)
+	asJSON := outputFlag(cmd)
+	cmd.RunE = func(*cobra.Command, []string) error {
+		json, err := asJSON()
+		if err != nil {
+			return err
+		}
+		s, err := a.status()
+		if err != nil {
+			return fail(err, exitFailure)
+		}
+		if json {
+			return fail(writeJSON(a.stdout, s), exitFailure)
+		}
+		return fail(s.write(a.stdout, time.Now()), exitFailure)
+	}
+	return cmd
+}
+
+func (a *app) status() (*status, error) {
+	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	file, warnings, err := health.Load(a.v.GetString("state-dir"), cfg)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range warnings {
+		a.log.Warn(w)
+	}
+	want, _, err := a.desired(cfg)
+	if err != nil {
+		return nil, err
+	}
+	k, err := kernel.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer a.close(k)
+	have, err := k.Read(want)
+	if err != nil {
+		return nil, err
+	}
+	connections, err := helper.ControlConnections(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &status{VIPs: []vipStatus{}, LastRound: file.Round}
+	s.compare(have, want)
+	if s.Helper, err = helperState(cfg.Helper); err != nil {
+		return nil, err
+	}
+	for i := range cfg.VIPs {
+		s.VIPs = append(s.VIPs, vipState(cfg, &cfg.VIPs[i], have, file, connections))
+	}
+	return s, nil
+}
+
+// compare says whether the kernel has what it should.
+func (s *status) compare(have, want *rules.Ruleset) {
+	p := rules.Diff(have, want)
+	switch {
+	case have == nil:
+		s.Table = "missing"
+	case p.Empty():
+		s.Table = "in step"
+	default:
+		s.Table = "differs"
+		s.Changes = lines(p.Text())
+	}
+}
+
+func vipState(cfg *configs.Config, v *configs.VIP, have *rules.Ruleset, file health.File,
+	connections map[netip.AddrPort]map[netip.AddrPort]int,
+) vipStatus {
+	p := cfg.Pool(v.Pool)
+	vs := vipStatus{
+		Name: v.Name, Application: string(v.Application), Pool: p.Name, Scheduler: string(p.Scheduler),
+		Slots: rules.SlotCount(len(p.Backends)), Backends: []backendStatus{},
+	}
+	held, filled := slotsHeld(have, p)
+	for _, addr := range v.Addrs.All() {
+		vs.Addresses = append(vs.Addresses, netip.AddrPortFrom(addr, v.Port).String())
+	}
+	for i := range p.Backends {
+		b := &p.Backends[i]
+		st := file.Backends[configs.Ref{Pool: p.Name, Backend: b.Name}]
+		bs := backendStatus{Name: b.Name, State: st.Status.String(), Member: st.Member(), Weight: b.Weight}
+		if !st.Last.OK {
+			bs.Reason = st.Last.Reason
+		}
+		for _, addr := range b.Addrs.All() {
+			at := netip.AddrPortFrom(addr, b.Port)
+			bs.Addresses = append(bs.Addresses, at.String())
+			if addr.Is4() {
+				bs.Slots4 = held[at]
+			} else {
+				bs.Slots6 = held[at]
+			}
+			if vip := v.Addrs.Of(configs.FamilyOf(addr)); vip.IsValid() {
+				bs.Connections += connections[netip.AddrPortFrom(vip, v.Port)][at]
+			}
+		}
+		if filled > 0 {
+			bs.Share = float64(bs.Slots4+bs.Slots6) / float64(filled)
+		}
+		if bs.Member {
+			vs.Members++
+		}
+		vs.Backends = append(vs.Backends, bs)
+	}
+	return vs
+}
+
+// slotsHeld counts the slots of each backend in the kernel, and all of them.
+func slotsHeld(have *rules.Ruleset, p *configs.Pool) (held map[netip.AddrPort]int, filled int) {
+	held = map[netip.AddrPort]int{}
+	if have == nil {
+		return held, 0
+	}
+	for _, f := range configs.Families {
+		set := have.Set(rules.SlotsName(p.Name, f))
+		if set == nil {
+			continue
+		}
+		for _, e := range set.Elements {
+			held[rules.SlotTarget(e)]++
+			filled++
+		}
+	}
+	return held, filled
+}
+
+func helperState(cfg configs.Helper) (helperStatus, error) {
+	h := helperStatus{FirstQueue: cfg.FirstQueue, Queues: cfg.Queues}
+	queues, err := helper.Queues()
+	if err != nil {
+		return h, err
+	}
+	for i := range cfg.Queues {
+		n := cfg.FirstQueue + uint16(i) //nolint:gosec // validated: at most 65535
+		q, ok := queues[n]
+		if !ok {
+			h.Unheard = append(h.Unheard, n)
+			continue
+		}
+		h.Waiting += q.Waiting
+		h.Dropped += q.Dropped + q.UserDropped
+		h.Packets += q.Packets
+	}
+	slices.Sort(h.Unheard)
+	h.Listening = len(h.Unheard) == 0
+	return h, nil
+}
+
+func (h helperStatus) String() string {
+	last := int(h.FirstQueue) + h.Queues - 1
+	switch {
+	case h.Listening:
+		return fmt.Sprintf("listening on queues %d-%d: %d packets so far, %d waiting, %d dropped",
+			h.FirstQueue, last, h.Packets, h.Waiting, h.Dropped)
+	case len(h.Unheard) == h.Queues:
+		return fmt.Sprintf("NOT LISTENING on queues %d-%d: start it with `systemctl start ftpvip-helper` or `ftpvip helper`",
+			h.FirstQueue, last)
+	}
+	return fmt.Sprintf("listening, but not on queues %v: restart it", h.Unheard)
+}

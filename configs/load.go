@@ -1,0 +1,87 @@
+package configs
+
+import (
+	_ "embed" // the reference file
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/spf13/viper"
+)
+
+//go:embed ftpvip.yaml
+var reference []byte
+
+// Reference returns the reference configuration: every key, explained. It is itself valid.
+func Reference() []byte { return slices.Clone(reference) }
+
+// maxSize is the biggest file that is read, in bytes. A thousand pools of ten backends take about 1 MiB.
+const maxSize = 8 << 20
+
+// Load reads, decodes and validates the file at path; v is as for Parse. The error is a *Error that holds
+// every problem at once.
+func Load(path string, v *viper.Viper) (*Config, error) {
+	data, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data, v)
+}
+
+// Parse is Load for text that is already in memory; name stands for the file in messages.
+//
+// Flags bound to v, and the environment (FTPVIP_HELPER_QUEUES for helper.queues), override the keys that stand
+// outside lists, with viper's precedence. Parse binds the environment to v and gives it the text, so that v
+// answers as the Config does. A nil v means the text alone.
+func Parse(name string, data []byte, v *viper.Viper) (*Config, error) {
+	var r report
+	root := parseTree(&r, data)
+	if root == nil {
+		return nil, r.err(name)
+	}
+	raw := decode(&r, root, overlay(&r, v, data, root))
+	cfg := validate(&r, raw)
+	if err := r.err(name); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// read returns the file's bytes, or a *Error that says what an admin can do.
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path) //nolint:gosec // the path is the admin's own
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	defer f.Close()
+
+	// A limited read, not Stat: the path may be a pipe or a device.
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	return data, nil
+}
+
+func unreadable(path string, err error) error {
+	p := Problem{Message: "cannot be read", Remedy: "check the path given with --config"}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		p.Message = "no such file"
+		p.Remedy = "write it (its keys are explained in the reference file ftpvip.yaml), " +
+			"or name another with --config FILE"
+	case errors.Is(err, fs.ErrPermission):
+		p.Message = "no permission to read it"
+		p.Remedy = "run as root, or see who may read it with: ls -l " + path
+	default:
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err // the path is in the message already
+		}
+		p.Message = fmt.Sprintf("cannot be read: %v", err)
+	}
+	return &Error{Path: path, Problems: []Problem{p}, Err: err}
+}

@@ -1,0 +1,98 @@
+package configs
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/viper"
+	"go.yaml.in/yaml/v3"
+)
+
+// envPrefix starts the name of every environment variable that ftpvip reads.
+const envPrefix = "FTPVIP"
+
+var envReplacer = strings.NewReplacer(".", "_", "-", "_")
+
+// envName is the variable that overrides a key: FTPVIP_HELPER_QUEUES for helper.queues.
+func envName(key string) string { return envPrefix + "_" + strings.ToUpper(envReplacer.Replace(key)) }
+
+// override is a value that replaces the file's.
+type override struct {
+	path, source, text string
+}
+
+func (o override) pos() pos {
+	return pos{source: o.source, path: o.path, text: quoted(o.text)}
+}
+
+// overlay lets viper decide about the keys outside lists: it knows the precedence of flags, environment and
+// file, and the tree knows the lines. What it answers and the file does not say is an override.
+func overlay(r *report, v *viper.Viper, data []byte, root *yaml.Node) map[string]override {
+	if v == nil {
+		return nil
+	}
+	v.SetEnvPrefix(envPrefix)
+	v.SetEnvKeyReplacer(envReplacer)
+	v.AutomaticEnv()
+	v.SetConfigType("yaml")
+	// The only text that viper refuses here has a key twice, which decode reports with its line.
+	_ = v.ReadConfig(bytes.NewReader(data))
+
+	for _, key := range rootKeys {
+		if val := os.Getenv(envName(key)); val != "" {
+			r.at(pos{source: envName(key), path: key, text: quoted(val)}, "one value cannot replace "+key, "",
+				"unset the variable; of the file's keys, those of helper can be overridden: "+envName("helper.queues"))
+		}
+	}
+	overrides := make(map[string]override)
+	for _, name := range helperKeys {
+		key := "helper." + name
+		if !v.IsSet(key) { // Get would answer with the default of a flag that nobody used
+			continue
+		}
+		text, ok := scalar(v.Get(key))
+		if !ok || inFile(root, "helper", name, text) {
+			continue
+		}
+		source := "command line"
+		if os.Getenv(envName(key)) == text {
+			source = envName(key)
+		}
+		overrides[key] = override{path: key, source: source, text: text}
+	}
+	return overrides
+}
+
+// scalar gives a value of viper's as text.
+func scalar(val any) (string, bool) {
+	switch val.(type) {
+	case nil, []any, map[string]any, map[any]any:
+		return "", false
+	}
+	return fmt.Sprint(val), true
+}
+
+// inFile tells whether the file has text at section.key.
+func inFile(root *yaml.Node, section, key, text string) bool {
+	n := child(child(root, section), key)
+	if n == nil {
+		return false
+	}
+	var val any
+	return n.Decode(&val) == nil && fmt.Sprint(val) == text
+}
+
+// child returns the value of a key, or nil.
+func child(n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,272 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestParse has the configurations that are right, and what is filled into them.
+func TestParse(t *testing.T) {
+	// farm is a pool of one IPv4 server, as lines to put more keys behind.
+	const farm = "pools:\n- name: farm\n  backends: [{name: a, addresses: [10.0.0.1]}]\n"
+	const ftp = "vips:\n- {name: ftp, addresses: [192.0.2.1], port: 21, pool: farm}\n"
+
+	tests := []struct {
+		name, text string
+		check      func(*Config) (got, want any)
+	}{
+		{"OK empty table", "vips: []", func(c *Config) (any, any) { return len(c.VIPs) + len(c.Pools), 0 }},
+		{"OK document markers", "---\nvips: []\n...\n", nil},
+		{"OK byte order mark", "\ufeffvips: []", nil},
+		{"OK Windows line ends", strings.ReplaceAll(ftp+farm, "\n", "\r\n"), nil},
+		{"OK tab after a value", "vips: []\t# none", nil},
+		{"OK JSON", `{"vips": [], "helper": {"queues": 4}}`,
+			func(c *Config) (any, any) { return c.Helper.Queues, 4 }},
+
+		{"OK defaults of a VIP", ftp + farm, func(c *Config) (any, any) {
+			return c.VIPs[0], VIP{Name: "ftp", Addrs: addrsOf("192.0.2.1", ""), Port: 21, Pool: "farm",
+				Application: FTPControl, OnHelperDown: Hold}
+		}},
+		{"OK defaults of the helper", ftp + farm, func(c *Config) (any, any) {
+			return c.Helper, Helper{Queues: 2, FirstQueue: 2100, Carrier: CarrierAuto}
+		}},
+		{"OK defaults of health", ftp + farm, func(c *Config) (any, any) {
+			return c.Pools[0].Health, Health{Check: CheckFTPBanner, Timeout: 3 * time.Second, Rise: 2, Fall: 3}
+		}},
+		{"OK default scheduler", ftp + farm, func(c *Config) (any, any) { return c.Pools[0].Scheduler, SourceHash }},
+		{"OK default weight", ftp + farm, func(c *Config) (any, any) { return c.Pools[0].Backends[0].Weight, 10 }},
+		{"OK default snat", ftp + farm, func(c *Config) (any, any) { return c.Pools[0].SNAT, SNAT{Mode: SNATNone} }},
+		{"OK health without keys", ftp + farm + "  health: {}", nil},
+
+		{"OK check of a tcp pool", tcpVIP(ftp) + farm,
+			func(c *Config) (any, any) { return c.Pools[0].Health.Check, CheckTCP }},
+		{"OK check of an unused pool", "vips: []\n" + farm,
+			func(c *Config) (any, any) { return c.Pools[0].Health.Check, CheckTCP }},
+		{"OK check of a shared pool",
+			ftp + "- {name: t, addresses: [192.0.2.2], port: 21, application: tcp, pool: farm}\n" + farm,
+			func(c *Config) (any, any) { return c.Pools[0].Health.Check, CheckFTPBanner }},
+		{"OK ftp-banner, one VIP of two is FTP",
+			ftp + "- {name: t, addresses: [192.0.2.2], port: 21, application: tcp, pool: farm}\n" + farm +
+				"  health: {check: ftp-banner}", nil},
+
+		{"OK port of the VIP", strings.Replace(ftp, "21", "2121", 1) + farm,
+			func(c *Config) (any, any) { return c.Pools[0].Backends[0].Port, uint16(2121) }},
+		{"OK port of an unused pool", "vips: []\n" + farm,
+			func(c *Config) (any, any) { return c.Pools[0].Backends[0].Port, uint16(21) }},
+		{"OK own port under VIPs that differ",
+			ftp + "- {name: alt, addresses: [192.0.2.1], port: 2121, pool: farm}\n" +
+				strings.Replace(farm, "name: a,", "name: a, port: 2020,", 1),
+			func(c *Config) (any, any) { return c.Pools[0].Backends[0].Port, uint16(2020) }},
+
+		{"OK snat masquerade", ftp + farm + "  snat: masquerade",
+			func(c *Config) (any, any) { return c.Pools[0].SNAT, SNAT{Mode: SNATMasquerade} }},
+		{"OK snat one address", ftp + farm + "  snat: 10.0.0.9",
+			func(c *Config) (any, any) {
+				return c.Pools[0].SNAT, SNAT{Mode: SNATAddress, Addrs: addrsOf("10.0.0.9", "")}
+			}},
+		{"OK snat list", ftp + farm + `  snat: ["fd00::9", 10.0.0.9]`,
+			func(c *Config) (any, any) {
+				return c.Pools[0].SNAT, SNAT{Mode: SNATAddress, Addrs: addrsOf("10.0.0.9", "fd00::9")}
+			}},
+		{"OK snat to the VIP", ftp + farm + "  snat: 192.0.2.1", nil},
+
+		{"OK source group auto", ftp + farm, func(c *Config) (any, any) { return c.Pools[0].SourceGroup, "ftp" }},
+		{"OK source group off", ftp + farm + "  source_group: off",
+			func(c *Config) (any, any) { return c.Pools[0].SourceGroup, "" }},
+		{"OK source group of an unused pool", "vips: []\n" + farm,
+			func(c *Config) (any, any) { return c.Pools[0].SourceGroup, "" }},
+		{"OK source group auto, two VIPs",
+			ftp + "- {name: two, addresses: [192.0.2.2], port: 21, pool: farm}\n" + farm,
+			func(c *Config) (any, any) { return c.Pools[0].SourceGroup, "" }},
+		{"OK source group named, two VIPs",
+			ftp + "- {name: two, addresses: [192.0.2.2], port: 21, pool: farm}\n" + farm + "  source_group: two",
+			func(c *Config) (any, any) { return c.Pools[0].SourceGroup, "two" }},
+		{"OK backend in two pools, one without source group",
+			ftp + "- {name: two, addresses: [192.0.2.2], port: 21, pool: more}\n" + farm +
+				"- name: more\n  source_group: off\n  backends: [{name: a, addresses: [10.0.0.1]}]\n", nil},
+
+		{"OK IPv6 in any form", `vips: [{name: v, addresses: ["2001:DB8:0:0::1"], port: 21, pool: p}]` +
+			"\npools: [{name: p, backends: [{name: a, addresses: [fd00::1]}]}]",
+			func(c *Config) (any, any) { return c.VIPs[0].Addrs, addrsOf("", "2001:db8::1") }},
+		{"OK aliases", ftp + strings.Replace(farm, "name: a,", "name: a, aliases: [127.0.0.1, 172.16.0.1],", 1),
+			func(c *Config) (any, any) {
+				return fmt.Sprint(c.Pools[0].Backends[0].Aliases), "[127.0.0.1 172.16.0.1]"
+			}},
+		{"OK passive ports", ftp + strings.Replace(farm, "name: a,", "name: a, passive_ports: 1024-65535,", 1),
+			func(c *Config) (any, any) { return c.Pools[0].Backends[0].PassivePorts, PortRange{1024, 65535} }},
+		{"OK slices that touch", ftp + `pools: [{name: farm, backends: [
+			{name: a, addresses: [10.0.0.1], passive_ports: 2000-2999},
+			{name: b, addresses: [10.0.0.2], passive_ports: 3000-3000}]}]`, nil},
+		{"OK one slice in two families that never meet", "vips: []\n" + `pools: [{name: farm, backends: [
+			{name: a, addresses: [10.0.0.1], passive_ports: 2000-2999},
+			{name: b, addresses: ["fd00::1"], passive_ports: 2000-2999}]}]`, nil},
+		{"OK one slice on two VIP addresses", ftp +
+			"- {name: two, addresses: [192.0.2.2], port: 21, pool: more}\n" + `pools:
+- {name: farm, backends: [{name: a, addresses: [10.0.0.1], passive_ports: 2000-2999}]}
+- {name: more, backends: [{name: a, addresses: [10.0.0.2], passive_ports: 2000-2999}]}`, nil},
+		{"OK one server, two ports", ftp + "pools: [{name: farm, backends: [" +
+			"{name: a, addresses: [10.0.0.1], port: 21}, {name: b, addresses: [10.0.0.1], port: 2121}]}]", nil},
+		{"OK name of digits in quotes", strings.ReplaceAll(ftp+farm, "farm", `"24"`),
+			func(c *Config) (any, any) { return c.Pool("24") != nil, true }},
+		{"OK last queue", "vips: []\nhelper: {first_queue: 65472, queues: 64}",
+			func(c *Config) (any, any) { return c.Helper.FirstQueue, uint16(65472) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg, err := Parse("test.yaml", []byte(tt.text), nil)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, tt.text)
+			}
+			assertValid(t, cfg)
+			if tt.check == nil {
+				return
+			}
+			if got, want := tt.check(cfg); fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("got  %v\nwant %v", got, want)
+			}
+		})
+	}
+}
+
+func tcpVIP(ftp string) string { return strings.Replace(ftp, "pool:", "application: tcp, pool:", 1) }
+
+// TestParseText has what a golden file cannot show well: bytes and sizes.
+func TestParseText(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"bad: UTF-16", "\xff\xfev\x00", "f:1: the file is UTF-16; allowed: UTF-8 text; remedy: save it as UTF-8"},
+		{"bad: Latin-1", "vips: []\n# caf\xe9\n", "f:2: byte 0xe9: not UTF-8; allowed: UTF-8 text; " +
+			"remedy: save the file as UTF-8, or delete the character"},
+		{"bad: NUL", "vips: []\n\x00", "f:2: byte 0x00: a control character; allowed: text; " +
+			"remedy: delete it; is this a text file?"},
+		{"bad: deep nesting", strings.Repeat("[", 20000), "f:1: not valid YAML: exceeded max depth of 10000; " +
+			"remedy: look here and in the lines after: colons, quotes, brackets, and indentation by spaces"},
+		{"bad: escape sequence for the terminal", `{vips: [], "\e[2J": 1}`, `f:1: "\x1b[2J": 1: unknown key; ` +
+			"allowed: vips | pools | helper; remedy: delete the line"},
+		{"bad: long value", "{vips: [], helper: {carrier: " + strings.Repeat("x", 500) + "}}",
+			"f:1: helper.carrier: " + strings.Repeat("x", 60) + "...: is not one of the allowed words; " +
+				"allowed: auto | cthelper | sane; remedy: use one of them"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse("f", []byte(tt.text), nil)
+			if err == nil || err.Error() != tt.want {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestTooManyBackends stands here because its file would be long.
+func TestTooManyBackends(t *testing.T) {
+	pool := func(n int) []byte {
+		var b strings.Builder
+		b.WriteString("vips: []\npools:\n- name: farm\n  backends:\n")
+		for i := range n {
+			fmt.Fprintf(&b, "  - {name: b%d, addresses: [10.0.%d.%d]}\n", i, i/250, 1+i%250)
+		}
+		return []byte(b.String())
+	}
+	if _, err := Parse("f", pool(maxBackends), nil); err != nil {
+		t.Errorf("%d backends: %v", maxBackends, err)
+	}
+	_, err := Parse("f", pool(maxBackends+1), nil)
+	want := "f:5: pools[0].backends: [...]: 3277 backends are too many; allowed: 1..3276; remedy: split the pool"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// TestProblems shows that a caller can take an error apart.
+func TestProblems(t *testing.T) {
+	_, err := Parse("f.yaml", []byte("vips: []\nhelper:\n  queues: 65\n  carrier: magic\n"), nil)
+	var e *Error
+	if !errors.As(err, &e) {
+		t.Fatalf("%T %v, want a *Error", err, err)
+	}
+	want := []Problem{
+		{Line: 3, Path: "helper.queues", Value: "65", Message: "is too big", Want: "1..64", Remedy: "use 64 or less"},
+		{Line: 4, Path: "helper.carrier", Value: "magic", Message: "is not one of the allowed words",
+			Want: "auto | cthelper | sane", Remedy: "use one of them"},
+	}
+	if fmt.Sprint(e.Problems) != fmt.Sprint(want) || e.Path != "f.yaml" {
+		t.Errorf("got  %v\nwant %v", e.Problems, want)
+	}
+}
+
+// assertValid checks the promises that the rest of the program relies on.
+func assertValid(t *testing.T, c *Config) {
+	t.Helper()
+	listeners := make(map[netip.AddrPort]bool)
+	for _, v := range c.VIPs {
+		p := c.Pool(v.Pool)
+		if p == nil {
+			t.Fatalf("VIP %s: no pool %q", v.Name, v.Pool)
+		}
+		if c.VIP(v.Name).Port != v.Port || v.Port == 0 || len(v.Addrs.All()) == 0 ||
+			v.Application == "" || v.OnHelperDown == "" {
+			t.Errorf("VIP is not complete: %+v", v)
+		}
+		for _, a := range v.Addrs.All() {
+			if ap := netip.AddrPortFrom(a, v.Port); listeners[ap] {
+				t.Errorf("two VIPs on %s", ap)
+			} else {
+				listeners[ap] = true
+			}
+			if !anyBackend(p, FamilyOf(a)) {
+				t.Errorf("VIP %s: no backend for %s", v.Name, a)
+			}
+		}
+		assertAddrs(t, v.Addrs)
+	}
+	for _, p := range c.Pools {
+		assertPool(t, c, p)
+	}
+	h := c.Helper
+	if h.Queues < 1 || h.Queues > 64 || int(h.FirstQueue)+h.Queues-1 > 65535 || h.Carrier == "" {
+		t.Errorf("helper: %+v", h)
+	}
+}
+
+func assertPool(t *testing.T, c *Config, p Pool) {
+	t.Helper()
+	h := p.Health
+	if p.Name == "" || p.Scheduler == "" || h.Check == "" || h.Timeout < minTimeout || h.Timeout > maxTimeout ||
+		h.Rise < 1 || h.Fall < 1 || len(p.Backends) == 0 || len(p.Backends) > maxBackends {
+		t.Errorf("pool is not complete: %+v", p)
+	}
+	if p.SourceGroup != "" && (c.VIP(p.SourceGroup) == nil || c.VIP(p.SourceGroup).Pool != p.Name) {
+		t.Errorf("pool %s: source group %s", p.Name, p.SourceGroup)
+	}
+	if has := len(p.SNAT.Addrs.All()) > 0; has != (p.SNAT.Mode == SNATAddress) {
+		t.Errorf("pool %s: snat %+v", p.Name, p.SNAT)
+	}
+	assertAddrs(t, p.SNAT.Addrs)
+	names := make(map[string]bool)
+	for _, b := range p.Backends {
+		r := b.PassivePorts
+		if names[b.Name] || b.Name == "" || b.Port == 0 || b.Weight < 1 || b.Weight > 100 ||
+			len(b.Addrs.All()) == 0 || r.First > r.Last || !r.IsZero() && r.First < 1024 {
+			t.Errorf("pool %s: backend is not complete: %+v", p.Name, b)
+		}
+		names[b.Name] = true
+		assertAddrs(t, b.Addrs)
+		for _, o := range p.Backends {
+			for _, f := range Families {
+				if o.Name != b.Name && o.Addrs.Of(f).IsValid() && b.Addrs.Of(f).IsValid() && r.Overlaps(o.PassivePorts) {
+					t.Errorf("pool %s: slices of %s and %s overlap", p.Name, o.Name, b.Name)
+				}
+			}
+		}
+	}
+}
+
+func assertAddrs(t *testing.T, as Addrs) {
+	t.Helper()
+	if as.V4.IsValid() && !as.V4.Is4() || as.V6.IsValid() && (!as.V6.Is6() || as.V6.Is4In6() || as.V6.Zone() != "") {
+		t.Errorf("addresses are not plain: %+v", as)
+	}
+}

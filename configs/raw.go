@@ -1,0 +1,224 @@
+package configs
+
+import (
+	"go.yaml.in/yaml/v3"
+)
+
+// The raw configuration is the file's content with the right types and nothing else checked. validate makes
+// the real one out of it.
+type rawConfig struct {
+	pos
+	vips   items[rawVIP]
+	pools  items[rawPool]
+	helper rawHelper
+}
+
+type rawVIP struct {
+	pos
+	name         field[string]
+	addresses    items[field[string]]
+	port         field[int]
+	application  field[string]
+	pool         field[string]
+	advertise    field[string]
+	onHelperDown field[string]
+}
+
+type rawPool struct {
+	pos
+	name        field[string]
+	scheduler   field[string]
+	snat        items[field[string]] // a single value is a list of one
+	snatIsList  bool
+	sourceGroup field[string]
+	backends    items[rawBackend]
+	health      rawHealth
+}
+
+type rawBackend struct {
+	pos
+	name         field[string]
+	addresses    items[field[string]]
+	port         field[int]
+	weight       field[int]
+	aliases      items[field[string]]
+	passivePorts field[string]
+}
+
+type rawHealth struct {
+	check   field[string]
+	timeout field[string]
+	rise    field[int]
+	fall    field[int]
+}
+
+type rawHelper struct {
+	queues     field[int]
+	firstQueue field[int]
+	carrier    field[string]
+}
+
+// The keys of each map, in the order of the reference file.
+var (
+	rootKeys    = []string{"vips", "pools", "helper"}
+	vipKeys     = []string{"name", "addresses", "port", "application", "pool", "advertise", "on_helper_down"}
+	poolKeys    = []string{"name", "scheduler", "snat", "source_group", "backends", "health"}
+	backendKeys = []string{"name", "addresses", "port", "weight", "aliases", "passive_ports"}
+	healthKeys  = []string{"check", "timeout", "rise", "fall"}
+	helperKeys  = []string{"queues", "first_queue", "carrier"}
+)
+
+// The numbers that are allowed.
+var (
+	portBounds       = bounds{1, 65535}
+	weightBounds     = bounds{1, 100}
+	countBounds      = bounds{1, 100} // rise and fall
+	queuesBounds     = bounds{1, 64}
+	firstQueueBounds = bounds{0, 65535}
+)
+
+// What is allowed, in an admin's words.
+const (
+	wantName        = "1 to 24 of a-z, 0-9 and -, not starting with -"
+	wantAddresses   = "a list with one IPv4 address, one IPv6 address, or one of each"
+	wantAdvertise   = "one IPv4 address"
+	wantSNAT        = "none | masquerade | an address | a list with one address of each family"
+	wantSourceGroup = "auto | off | the name of a VIP that uses this pool"
+	wantAliases     = "a list of IPv4 addresses"
+	wantPassive     = "FIRST-LAST within 1024..65535, such as 50000-50999"
+	wantTimeout     = "10ms..5m"
+	wantVIPs        = "a list of VIPs, [] for none"
+	wantPools       = "a list of pools"
+	wantBackends    = "a list of at least one backend"
+)
+
+// decode reads the whole tree.
+func decode(r *report, root *yaml.Node, overrides map[string]override) rawConfig {
+	d := &decoder{report: r, overrides: overrides}
+	o, _ := d.object(root, "", rootKeys)
+	return rawConfig{
+		pos:    o.pos,
+		vips:   decodeList(d, o, "vips", wantVIPs, d.vip),
+		pools:  decodeList(d, o, "pools", wantPools, d.pool),
+		helper: d.helper(d.section(o, "helper", helperKeys)),
+	}
+}
+
+// section reads a map that may be left out, which is the same as an empty one.
+func (d *decoder) section(o object, key string, known []string) object {
+	n, ok := o.keys[key]
+	if !ok {
+		return object{pos: o.at(key)}
+	}
+	s, _ := d.object(n, join(o.path, key), known)
+	return s
+}
+
+func (d *decoder) vip(n *yaml.Node, path string) rawVIP {
+	o, ok := d.object(n, path, vipKeys)
+	if !ok {
+		return rawVIP{pos: o.pos}.broken()
+	}
+	return rawVIP{
+		pos:          o.pos,
+		name:         d.text(o, "name", wantName),
+		addresses:    d.texts(o, "addresses", wantAddresses),
+		port:         d.number(o, "port", portBounds),
+		application:  d.text(o, "application", list(applications)),
+		pool:         d.text(o, "pool", wantName),
+		advertise:    d.text(o, "advertise", wantAdvertise),
+		onHelperDown: d.text(o, "on_helper_down", list(onHelperDowns)),
+	}
+}
+
+func (d *decoder) pool(n *yaml.Node, path string) rawPool {
+	o, ok := d.object(n, path, poolKeys)
+	if !ok {
+		return rawPool{pos: o.pos}.broken()
+	}
+	p := rawPool{
+		pos:         o.pos,
+		name:        d.text(o, "name", wantName),
+		scheduler:   d.text(o, "scheduler", list(schedulers)),
+		sourceGroup: d.text(o, "source_group", wantSourceGroup),
+		backends:    decodeList(d, o, "backends", wantBackends, d.backend),
+		health:      d.health(d.section(o, "health", healthKeys)),
+	}
+	if n, ok := o.keys["snat"]; ok && n.Kind != yaml.SequenceNode {
+		one := d.textNode(n, join(path, "snat"), wantSNAT)
+		p.snat = items[field[string]]{pos: one.pos, state: one.state, all: []field[string]{one}}
+	} else {
+		p.snat, p.snatIsList = d.texts(o, "snat", wantSNAT), ok
+	}
+	return p
+}
+
+func (d *decoder) backend(n *yaml.Node, path string) rawBackend {
+	o, ok := d.object(n, path, backendKeys)
+	if !ok {
+		return rawBackend{pos: o.pos}.broken()
+	}
+	return rawBackend{
+		pos:          o.pos,
+		name:         d.text(o, "name", wantName),
+		addresses:    d.texts(o, "addresses", wantAddresses),
+		port:         d.number(o, "port", portBounds),
+		weight:       d.number(o, "weight", weightBounds),
+		aliases:      d.texts(o, "aliases", wantAliases),
+		passivePorts: d.text(o, "passive_ports", wantPassive),
+	}
+}
+
+func (d *decoder) health(o object) rawHealth {
+	h := rawHealth{
+		check: d.text(o, "check", list(checks)),
+		rise:  d.number(o, "rise", countBounds),
+		fall:  d.number(o, "fall", countBounds),
+	}
+	if n, ok := o.keys["timeout"]; ok && n.Kind == yaml.ScalarNode && isNumber(n) {
+		// The one mistake that everybody makes deserves its own words.
+		h.timeout = field[string]{pos: place(n, join(o.path, "timeout")), state: bad}
+		d.at(h.timeout.pos, "has no unit", wantTimeout, "write "+shortened(n.Value)+"s for seconds, or use ms or m")
+		return h
+	}
+	h.timeout = d.text(o, "timeout", wantTimeout)
+	return h
+}
+
+func isNumber(n *yaml.Node) bool { return n.ShortTag() == "!!int" || n.ShortTag() == "!!float" }
+
+func (d *decoder) helper(o object) rawHelper {
+	return rawHelper{
+		queues:     d.number(o, "queues", queuesBounds),
+		firstQueue: d.number(o, "first_queue", firstQueueBounds),
+		carrier:    d.text(o, "carrier", list(carriers)),
+	}
+}
+
+// texts reads a list of strings.
+func (d *decoder) texts(o object, key, want string) items[field[string]] {
+	if n := o.keys[key]; n != nil && n.Kind == yaml.ScalarNode && !isNull(n) {
+		at := place(n, join(o.path, key))
+		d.wrongType(at, n, want, "put it in brackets: ["+at.text+"]")
+		return items[field[string]]{pos: at, state: bad}
+	}
+	return decodeList(d, o, key, want, func(n *yaml.Node, path string) field[string] {
+		return d.textNode(n, path, want)
+	})
+}
+
+// broken marks the required keys as reported: an element that is no map misses them all, which helps nobody.
+func (v rawVIP) broken() rawVIP {
+	v.name.state, v.addresses.state, v.port.state, v.pool.state = bad, bad, bad, bad
+	return v
+}
+
+func (p rawPool) broken() rawPool {
+	p.name.state, p.backends.state = bad, bad
+	return p
+}
+
+func (b rawBackend) broken() rawBackend {
+	b.name.state, b.addresses.state = bad, bad
+	return b
+}

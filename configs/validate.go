@@ -1,0 +1,219 @@
+package configs
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// The words that the enumerated keys take, in the order in which messages list them.
+var (
+	applications  = []Application{FTPControl, TCP}
+	schedulers    = []Scheduler{SourceHash, RoundRobin, Random}
+	onHelperDowns = []OnHelperDown{Hold, Pass}
+	carriers      = []Carrier{CarrierAuto, CarrierCTHelper, CarrierSane}
+	checks        = []Check{CheckNone, CheckTCP, CheckFTPBanner}
+	laterChecks   = []Check{CheckFTPLogin, CheckFTPTransfer, CheckExec} // part of the contract, not there yet
+)
+
+// checker makes a Config out of a raw one. Elements of raw and cfg correspond by their index; what is wrong in
+// raw is zero in cfg, so that each mistake is reported once.
+type checker struct {
+	*report
+	raw rawConfig
+	cfg *Config
+
+	usersOf map[string][]VIP // the VIPs of each pool name
+	poolAt  map[string]int   // index of the first pool of each name
+}
+
+// validate reports everything that is wrong with raw. The Config is complete only if that is nothing.
+func validate(r *report, raw rawConfig) *Config {
+	c := &checker{report: r, raw: raw, cfg: &Config{}}
+	c.required(raw.vips.pos, raw.vips.state, wantVIPs, "add the key vips; 'vips: []' is an empty table")
+	for _, v := range raw.vips.all {
+		c.cfg.VIPs = append(c.cfg.VIPs, c.vip(v))
+	}
+	for _, p := range raw.pools.all {
+		c.cfg.Pools = append(c.cfg.Pools, c.pool(p))
+	}
+	c.cfg.Helper = c.helper(raw.helper)
+
+	c.link()
+	c.uniqueVIPs()
+	c.uniquePools()
+	c.references()
+	c.poolDefaults()
+	c.uniqueBackends()
+	c.ownAddresses()
+	c.families()
+	c.sourceGroups()
+	c.passiveSlices()
+	return c.cfg
+}
+
+// link notes which VIPs use which pool.
+func (c *checker) link() {
+	c.usersOf, c.poolAt = make(map[string][]VIP), make(map[string]int)
+	for _, v := range c.cfg.VIPs {
+		if v.Pool != "" {
+			c.usersOf[v.Pool] = append(c.usersOf[v.Pool], v)
+		}
+	}
+	for i, p := range c.cfg.Pools {
+		if _, ok := c.poolAt[p.Name]; !ok && p.Name != "" {
+			c.poolAt[p.Name] = i
+		}
+	}
+}
+
+// lookup returns the first pool of a name and its raw form, or nil.
+func (c *checker) lookup(name string) (*Pool, *rawPool) {
+	i, ok := c.poolAt[name]
+	if !ok {
+		return nil, nil
+	}
+	return &c.cfg.Pools[i], &c.raw.pools.all[i]
+}
+
+// users returns the VIPs that use pool number i. They use the first one of a name.
+func (c *checker) users(i int) []VIP {
+	name := c.cfg.Pools[i].Name
+	if first, ok := c.poolAt[name]; !ok || first != i {
+		return nil
+	}
+	return c.usersOf[name]
+}
+
+// required reports a key that is not there.
+func (c *checker) required(at pos, s state, want, remedy string) {
+	if s == absent {
+		c.at(at, "the key is missing", want, remedy)
+	}
+}
+
+var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,23}$`)
+
+// name checks the name of a VIP, pool or backend. It becomes part of names in the kernel table.
+func (c *checker) name(f field[string], remedy string) string {
+	c.required(f.pos, f.state, wantName, remedy)
+	if f.state != given {
+		return ""
+	}
+	if !nameForm.MatchString(f.val) {
+		c.at(f.pos, "is not a name", wantName, "use a short name, such as ftp-1")
+		return ""
+	}
+	return f.val
+}
+
+// choose checks a word against the allowed ones.
+func choose[T ~string](r *report, f field[string], allowed []T, byDefault T) T {
+	if f.state != given {
+		return byDefault
+	}
+	if slices.Contains(allowed, T(f.val)) {
+		return T(f.val)
+	}
+	words := make([]string, len(allowed))
+	for i, w := range allowed {
+		words[i] = string(w)
+	}
+	r.at(f.pos, "is not one of the allowed words", list(allowed), guess(f.val, words, "use one of them"))
+	return byDefault
+}
+
+// guess proposes the nearest word, or else says what to do.
+func guess(word string, words []string, otherwise string) string {
+	if n := nearest(word, words); n != "" {
+		return "did you mean " + n + "?"
+	}
+	return otherwise
+}
+
+// or returns the field's value, or the default where there is none.
+func or[T any](f field[T], byDefault T) T {
+	if f.state == given {
+		return f.val
+	}
+	return byDefault
+}
+
+// Defaults of the helper section.
+const (
+	defaultQueues     = 2
+	defaultFirstQueue = 2100
+)
+
+func (c *checker) helper(raw rawHelper) Helper {
+	h := Helper{
+		Queues:     or(raw.queues, defaultQueues),
+		FirstQueue: uint16(or(raw.firstQueue, defaultFirstQueue)), //nolint:gosec // decoded within bounds
+		Carrier:    choose(c.report, raw.carrier, carriers, CarrierAuto),
+	}
+	if last := int(h.FirstQueue) + h.Queues - 1; last > firstQueueBounds.max {
+		c.at(raw.firstQueue.pos, fmt.Sprintf("the last of %d queues would be number %d", h.Queues, last),
+			fmt.Sprintf("%d..%d", firstQueueBounds.min, firstQueueBounds.max-h.Queues+1),
+			"start lower, or use fewer queues")
+	}
+	return h
+}
+
+// duplicate reports the second use of a name.
+func (c *checker) duplicate(f, first field[string], what string) {
+	c.at(f.pos, fmt.Sprintf("%s of that name is on line %d already", what, first.line), "names that differ",
+		"rename one of the two")
+}
+
+func (c *checker) uniqueVIPs() {
+	names := make(map[string]field[string])
+	for i, v := range c.cfg.VIPs {
+		if first, ok := names[v.Name]; ok {
+			c.duplicate(c.raw.vips.all[i].name, first, "a VIP")
+		} else if v.Name != "" {
+			names[v.Name] = c.raw.vips.all[i].name
+		}
+	}
+	c.uniqueListeners()
+}
+
+func (c *checker) uniquePools() {
+	names := make(map[string]field[string])
+	for i, p := range c.cfg.Pools {
+		if first, ok := names[p.Name]; ok {
+			c.duplicate(c.raw.pools.all[i].name, first, "a pool")
+		} else if p.Name != "" {
+			names[p.Name] = c.raw.pools.all[i].name
+		}
+	}
+}
+
+// references checks that each VIP's pool exists.
+func (c *checker) references() {
+	var names []string
+	for i, p := range c.cfg.Pools {
+		if at, ok := c.poolAt[p.Name]; ok && at == i {
+			names = append(names, p.Name)
+		}
+	}
+	for i, v := range c.cfg.VIPs {
+		if pool, _ := c.lookup(v.Pool); v.Pool == "" || pool != nil {
+			continue
+		}
+		c.at(c.raw.vips.all[i].pool.pos, "no pool has that name", some(names),
+			guess(v.Pool, names, "add a pool of that name, or name one that exists"))
+	}
+}
+
+// some lists names as allowed values, the first few of them.
+func some(names []string) string {
+	const most = 10
+	switch {
+	case len(names) == 0:
+		return "the name of a pool; there is none"
+	case len(names) > most:
+		return strings.Join(names[:most], " | ") + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return strings.Join(names, " | ")
+}

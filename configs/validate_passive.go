@@ -1,0 +1,103 @@
+package configs
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// slice is a backend's passive slice on one address.
+type slice struct {
+	PortRange
+	ref Ref
+	at  pos
+}
+
+// passiveSlices checks that no port of an address belongs to two backends, or to a backend and a VIP. VIPs that
+// share an address share its ports, also where their pools differ.
+func (c *checker) passiveSlices() {
+	type space struct {
+		slices []slice
+		vips   []VIP
+		pools  []string
+	}
+	spaces := make(map[netip.Addr]*space)
+	var order []netip.Addr // so that messages come in the same order every time
+	for _, v := range c.cfg.VIPs {
+		for _, a := range v.Addrs.All() {
+			s := spaces[a]
+			if s == nil {
+				s = &space{}
+				spaces[a] = s
+				order = append(order, a)
+			}
+			s.vips = append(s.vips, v)
+			if !slices.Contains(s.pools, v.Pool) {
+				s.pools = append(s.pools, v.Pool)
+				s.slices = append(s.slices, c.slicesOf(v.Pool, FamilyOf(a))...)
+			}
+		}
+	}
+	for _, a := range order {
+		c.disjoint(spaces[a].slices)
+		c.offVIPPorts(spaces[a].slices, spaces[a].vips)
+	}
+	for i, p := range c.cfg.Pools { // also those that no VIP uses
+		for _, f := range Families {
+			c.disjoint(poolSlices(p, c.raw.pools.all[i], f))
+		}
+	}
+}
+
+func (c *checker) slicesOf(pool string, f Family) []slice {
+	p, raw := c.lookup(pool)
+	if p == nil {
+		return nil
+	}
+	return poolSlices(*p, *raw, f)
+}
+
+func poolSlices(p Pool, raw rawPool, f Family) []slice {
+	var all []slice
+	for i, b := range p.Backends {
+		if !b.PassivePorts.IsZero() && b.Addrs.Of(f).IsValid() {
+			all = append(all, slice{b.PassivePorts, Ref{p.Name, b.Name}, raw.backends.all[i].passivePorts.pos})
+		}
+	}
+	return all
+}
+
+// disjoint reports each slice that shares a port with one that starts earlier.
+func (c *checker) disjoint(all []slice) {
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b slice) int { return cmp.Compare(a.First, b.First) })
+	for i := 1; i < len(all); i++ {
+		// widest is the earlier slice that reaches furthest.
+		widest, s := all[i-1], all[i]
+		if s.Overlaps(widest.PortRange) {
+			earlier, later := widest, s
+			if earlier.at.line > later.at.line {
+				earlier, later = later, earlier
+			}
+			c.at(later.at, fmt.Sprintf("overlaps %d-%d of backend %s on line %d", earlier.First, earlier.Last,
+				earlier.ref, earlier.at.line), "ranges that share no port on one VIP address",
+				"move one of the two ranges, and set the same on the server")
+		}
+		if widest.Last > s.Last {
+			all[i] = widest
+		}
+	}
+}
+
+// offVIPPorts reports slices that hold the port of a VIP on their address.
+func (c *checker) offVIPPorts(all []slice, vips []VIP) {
+	for _, s := range all {
+		for _, v := range vips {
+			if s.Contains(v.Port) {
+				c.at(s.at, fmt.Sprintf("contains port %d of %s", v.Port, title("VIP", v.Name)), wantPassive,
+					"leave that port out of the range")
+			}
+		}
+	}
+}

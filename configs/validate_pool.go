@@ -1,0 +1,162 @@
+package configs
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// The words of source_group that are no VIP's name.
+const (
+	groupAuto = "auto"
+	groupOff  = "off"
+)
+
+// maxBackends is what the biggest slot table, 65521 places, holds with at least 20 for each backend.
+const maxBackends = 65521 / 20
+
+// Defaults of a pool.
+const (
+	defaultPort    = 21 // of the backends of a pool that no VIP uses
+	defaultWeight  = 10
+	defaultTimeout = 3 * time.Second
+	defaultRise    = 2
+	defaultFall    = 3
+	minTimeout     = 10 * time.Millisecond
+	maxTimeout     = 5 * time.Minute
+)
+
+// pool checks what can be judged without the VIPs. The rest waits for poolDefaults and its neighbours.
+func (c *checker) pool(raw rawPool) Pool {
+	p := Pool{
+		Name:      c.name(raw.name, "add it, such as: name: farm"),
+		Scheduler: choose(c.report, raw.scheduler, schedulers, SourceHash),
+		SNAT:      c.snat(raw),
+		Health: Health{
+			Check:   c.check(raw.health.check),
+			Timeout: c.timeout(raw.health.timeout),
+			Rise:    or(raw.health.rise, defaultRise),
+			Fall:    or(raw.health.fall, defaultFall),
+		},
+	}
+	c.required(raw.backends.pos, raw.backends.state, wantBackends, "add the key backends with at least one server")
+	switch n := len(raw.backends.all); {
+	case raw.backends.state == given && n == 0:
+		c.at(raw.backends.pos, "the list is empty", wantBackends, "add a backend, or delete the pool")
+	case n > maxBackends:
+		c.at(raw.backends.pos, fmt.Sprintf("%d backends are too many", n), fmt.Sprintf("1..%d", maxBackends),
+			"split the pool")
+	}
+	for _, b := range raw.backends.all {
+		p.Backends = append(p.Backends, c.backend(b))
+	}
+	return p
+}
+
+// snat takes one of two words, an address, or a list of addresses.
+func (c *checker) snat(raw rawPool) SNAT {
+	l := raw.snat
+	switch {
+	case l.state != given:
+		return SNAT{Mode: SNATNone}
+	case raw.snatIsList && len(l.all) == 0:
+		c.at(l.pos, "the list is empty", wantSNAT, "write none, or an address")
+		return SNAT{Mode: SNATNone}
+	case !raw.snatIsList && l.all[0].val == string(SNATNone):
+		return SNAT{Mode: SNATNone}
+	case !raw.snatIsList && l.all[0].val == string(SNATMasquerade):
+		return SNAT{Mode: SNATMasquerade}
+	}
+	return SNAT{Mode: SNATAddress, Addrs: c.addrs(l, useSNAT)}
+}
+
+func (c *checker) check(f field[string]) Check {
+	if f.state == given && slices.Contains(laterChecks, Check(f.val)) {
+		c.at(f.pos, "is not available in this release", list(checks), "use ftp-banner for FTP, tcp for the rest")
+		return ""
+	}
+	return choose(c.report, f, checks, "")
+}
+
+func (c *checker) timeout(f field[string]) time.Duration {
+	if f.state != given {
+		return defaultTimeout
+	}
+	d, err := time.ParseDuration(f.val)
+	switch {
+	case err != nil:
+		c.at(f.pos, "is not a duration", wantTimeout, "write a number with its unit, such as 3s or 500ms")
+	case d < minTimeout:
+		c.at(f.pos, "is too short", wantTimeout, "give a server time to answer; 3s suits most")
+	case d > maxTimeout:
+		c.at(f.pos, "is too long", wantTimeout, "a dead server should not hold up the round; 3s suits most")
+	default:
+		return d
+	}
+	return defaultTimeout
+}
+
+// poolDefaults fills in what depends on the VIPs that use a pool, and checks what must suit them.
+func (c *checker) poolDefaults() {
+	for i := range c.cfg.Pools {
+		p, raw := &c.cfg.Pools[i], c.raw.pools.all[i]
+		users := c.users(i)
+		c.healthCheck(p, raw, users)
+		c.snatFamilies(p, raw, users)
+		c.backendPorts(p, raw, users)
+	}
+	c.snatOnBackends()
+}
+
+// healthCheck picks the default check, and refuses one that the servers cannot pass.
+func (c *checker) healthCheck(p *Pool, raw rawPool, users []VIP) {
+	ftp := slices.ContainsFunc(users, func(v VIP) bool { return v.Application == FTPControl })
+	switch {
+	case raw.health.check.state == absent && ftp:
+		p.Health.Check = CheckFTPBanner
+	case raw.health.check.state == absent:
+		p.Health.Check = CheckTCP
+	case p.Health.Check == CheckFTPBanner && len(users) > 0 && !ftp:
+		c.at(raw.health.check.pos, fmt.Sprintf("the pool serves application tcp only (VIP %s)", users[0].Name),
+			list([]Check{CheckNone, CheckTCP}), "use check: tcp")
+	}
+}
+
+// snatFamilies reports the families for which clients would stay visible although the pool is one-arm.
+func (c *checker) snatFamilies(p *Pool, raw rawPool, users []VIP) {
+	if p.SNAT.Mode != SNATAddress || !sound(raw.snat, p.SNAT.Addrs) {
+		return
+	}
+	for _, f := range Families {
+		for _, v := range users {
+			if v.Addrs.Of(f).IsValid() && !p.SNAT.Addrs.Of(f).IsValid() {
+				c.at(raw.snat.pos, fmt.Sprintf("gives no IPv%d address, but VIP %s has one", f, v.Name), wantSNAT,
+					fmt.Sprintf("add an IPv%d address: [ADDRESS, ADDRESS]", f))
+				break
+			}
+		}
+	}
+}
+
+// snatOnBackends reports SNAT addresses that are a backend's: its answers would stay with it.
+func (c *checker) snatOnBackends() {
+	backends := make(map[netip.Addr]Ref)
+	for _, p := range c.cfg.Pools {
+		for _, b := range p.Backends {
+			for _, a := range b.Addrs.All() {
+				if _, ok := backends[a]; !ok {
+					backends[a] = Ref{p.Name, b.Name}
+				}
+			}
+		}
+	}
+	for i, p := range c.cfg.Pools {
+		for _, a := range p.SNAT.Addrs.All() {
+			if ref, ok := backends[a]; ok {
+				c.at(where(c.raw.pools.all[i].snat, a), fmt.Sprintf("is the address of backend %s", ref), wantSNAT,
+					"use an address of this host")
+			}
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package configs
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+func (c *checker) vip(raw rawVIP) VIP {
+	v := VIP{
+		Name:         c.name(raw.name, "add it, such as: name: ftp"),
+		Addrs:        c.ownAddrs(raw.addresses),
+		Port:         c.port(raw.port),
+		Application:  choose(c.report, raw.application, applications, FTPControl),
+		Pool:         c.name(raw.pool, "add the name of one of the pools, such as: pool: farm"),
+		OnHelperDown: choose(c.report, raw.onHelperDown, onHelperDowns, Hold),
+	}
+	if v.Name == groupAuto || v.Name == groupOff {
+		c.at(raw.name.pos, "is a word that source_group uses", wantName+", and not auto or off", "use another name")
+	}
+	v.Advertise = c.advertise(raw, v)
+	return v
+}
+
+func (c *checker) port(f field[int]) uint16 {
+	c.required(f.pos, f.state, portBounds.String(), "add it, such as: port: 21")
+	return uint16(f.val) //nolint:gosec // decoded within bounds
+}
+
+// advertise is what 227 replies name, so it takes a VIP whose replies are read and that is reached by IPv4.
+func (c *checker) advertise(raw rawVIP, v VIP) netip.Addr {
+	f := raw.advertise
+	if f.state != given {
+		return netip.Addr{}
+	}
+	switch {
+	case v.Application != FTPControl && raw.application.state == given:
+		c.at(f.pos, "has no effect on a VIP with application tcp: nobody reads its replies", wantAdvertise,
+			"delete it, or use application: ftp-control")
+	case !v.Addrs.V4.IsValid() && sound(raw.addresses, v.Addrs):
+		c.at(f.pos, "has no effect on a VIP without an IPv4 address", wantAdvertise,
+			"delete it, or give the VIP an IPv4 address")
+	}
+	return c.addr(f, useAdvertise)
+}
+
+// uniqueListeners reports two VIPs on one address and port.
+func (c *checker) uniqueListeners() {
+	first := make(map[netip.AddrPort]int)
+	for i, v := range c.cfg.VIPs {
+		if v.Port == 0 {
+			continue
+		}
+		for _, a := range v.Addrs.All() {
+			ap := netip.AddrPortFrom(a, v.Port)
+			j, taken := first[ap]
+			if !taken {
+				first[ap] = i
+				continue
+			}
+			other := c.raw.vips.all[j]
+			c.at(where(c.raw.vips.all[i].addresses, a),
+				fmt.Sprintf("port %d of this address belongs to %s (line %d) already", v.Port,
+					title("VIP", c.cfg.VIPs[j].Name), where(other.addresses, a).line),
+				"VIPs that differ in address or port", "change the address or the port of one of the two")
+		}
+	}
+}
+
+// title names a thing in a message, also one whose name is wrong.
+func title(what, name string) string {
+	if name == "" {
+		return "a " + what
+	}
+	return what + " " + name
+}
+
+// ownAddresses reports backends that sit on a VIP's address: connections to them would come back to this host.
+func (c *checker) ownAddresses() {
+	vips := make(map[netip.Addr]int)
+	for i, v := range c.cfg.VIPs {
+		for _, a := range v.Addrs.All() {
+			if _, ok := vips[a]; !ok {
+				vips[a] = i
+			}
+		}
+	}
+	for i, p := range c.cfg.Pools {
+		for j, b := range p.Backends {
+			for _, a := range b.Addrs.All() {
+				if at, ok := vips[a]; ok {
+					c.at(where(c.raw.pools.all[i].backends.all[j].addresses, a),
+						fmt.Sprintf("is the address of %s, so connections would loop",
+							title("VIP", c.cfg.VIPs[at].Name)),
+						wantAddresses, "use the server's own address")
+				}
+			}
+		}
+	}
+}
+
+// families reports VIP addresses whose connections no backend can take.
+func (c *checker) families() {
+	for i, v := range c.cfg.VIPs {
+		pool, raw := c.lookup(v.Pool)
+		if pool == nil || !soundBackends(raw, pool) {
+			continue
+		}
+		for _, a := range v.Addrs.All() {
+			if f := FamilyOf(a); !anyBackend(pool, f) {
+				c.at(where(c.raw.vips.all[i].addresses, a),
+					fmt.Sprintf("no backend of pool %s has an IPv%d address", pool.Name, f), "",
+					fmt.Sprintf("give a backend of the pool an IPv%d address, or delete this one", f))
+			}
+		}
+	}
+}
+
+func anyBackend(p *Pool, f Family) bool {
+	for _, b := range p.Backends {
+		if b.Addrs.Of(f).IsValid() {
+			return true
+		}
+	}
+	return false
+}
+
+// soundBackends tells whether the pool's addresses could all be read. Otherwise the one that is said to be
+// missing may be the one that is misspelt.
+func soundBackends(raw *rawPool, p *Pool) bool {
+	for i, b := range p.Backends {
+		if !sound(raw.backends.all[i].addresses, b.Addrs) {
+			return false
+		}
+	}
+	return len(p.Backends) > 0
+}

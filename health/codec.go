@@ -1,0 +1,103 @@
+package health
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"ftpvip/configs"
+)
+
+// Version is the version of the state file's format that this package writes, and the only one it reads.
+const Version = 1
+
+// ErrVersion says that a state file is of another version.
+var ErrVersion = errors.New("state file of another version")
+
+// File is the state of all backends between two rounds. The zero value is a farm never looked at.
+type File struct {
+	Round    time.Time // when the last round began; zero before the first
+	Backends map[configs.Ref]State
+}
+
+// fileJSON is File as it is written. Fields that it does not name are ignored when it is read, so that they may be
+// added without a new version.
+type fileJSON struct {
+	Version  int              `json:"version"`
+	Round    time.Time        `json:"round,omitzero"`
+	Backends map[string]State `json:"backends"` // by "pool/backend"
+}
+
+// Encode returns f as JSON, the same bytes for the same state.
+func (f File) Encode() ([]byte, error) {
+	out := fileJSON{Version: Version, Round: f.Round, Backends: make(map[string]State, len(f.Backends))}
+	for ref, st := range f.Backends {
+		out.Backends[ref.String()] = st
+	}
+	b, err := json.MarshalIndent(out, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encoding health state: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+// Decode is the opposite of Encode. It fails where b is not JSON, is of another version (ErrVersion), or holds what
+// Judge cannot have produced.
+func Decode(b []byte) (File, error) {
+	var head struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(b, &head); err != nil {
+		return File{}, fmt.Errorf("decoding health state: %w", err)
+	}
+	if head.Version != Version {
+		return File{}, fmt.Errorf("decoding health state: %w: %d, this program knows %d", ErrVersion, head.Version, Version)
+	}
+	var in fileJSON
+	if err := json.Unmarshal(b, &in); err != nil {
+		return File{}, fmt.Errorf("decoding health state: %w", err)
+	}
+	f := File{Round: in.Round, Backends: make(map[configs.Ref]State, len(in.Backends))}
+	for key, st := range in.Backends {
+		pool, backend, ok := strings.Cut(key, "/")
+		if !ok || pool == "" || backend == "" {
+			return File{}, fmt.Errorf("decoding health state: %q is not pool/backend", key)
+		}
+		if st.Rise < 0 || st.Fall < 0 {
+			return File{}, fmt.Errorf("decoding health state: %s: a negative counter", key)
+		}
+		f.Backends[configs.Ref{Pool: pool, Backend: backend}] = st
+	}
+	return f, nil
+}
+
+// Down returns the backends that must hold no slots.
+func (f File) Down() map[configs.Ref]bool {
+	down := make(map[configs.Ref]bool)
+	for ref, st := range f.Backends {
+		if !st.Member() {
+			down[ref] = true
+		}
+	}
+	return down
+}
+
+// For returns f without the backends that cfg does not have, and without those that are down in a pool
+// whose check is none by now: nobody would ever look at them again.
+func (f File) For(cfg *configs.Config) File {
+	kept := File{Round: f.Round, Backends: make(map[configs.Ref]State)}
+	for i := range cfg.Pools {
+		pool := &cfg.Pools[i]
+		for _, b := range pool.Backends {
+			ref := configs.Ref{Pool: pool.Name, Backend: b.Name}
+			st, ok := f.Backends[ref]
+			if !ok || pool.Health.Check == configs.CheckNone && !st.Member() {
+				continue
+			}
+			kept.Backends[ref] = st
+		}
+	}
+	return kept
+}

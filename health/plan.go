@@ -1,0 +1,134 @@
+package health
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"ftpvip/configs"
+)
+
+// job is one probe of a round. Backends whose jobs are equal share one, in whatever pools they are.
+type job struct {
+	check  configs.Check
+	target Target
+}
+
+// plan is the jobs of a round and which backend waits for which of them.
+type plan struct {
+	jobs  []job                 // each once, those not looked at for the longest time first
+	needs map[configs.Ref][]job // by backend, IPv4 first
+}
+
+// makePlan lists what must be probed. Pools whose check is none, or is not in probes, need nothing.
+func makePlan(cfg *configs.Config, prev File, probes Probes) plan {
+	p := plan{needs: make(map[configs.Ref][]job)}
+	checked := make(map[job]time.Time)
+	for i := range cfg.Pools {
+		pool := &cfg.Pools[i]
+		if probes[pool.Health.Check] == nil {
+			continue
+		}
+		families := served(cfg, pool)
+		for _, b := range pool.Backends {
+			ref := configs.Ref{Pool: pool.Name, Backend: b.Name}
+			for _, addr := range probed(b, families) {
+				j := job{pool.Health.Check, Target{Addr: netip.AddrPortFrom(addr, b.Port), Timeout: pool.Health.Timeout}}
+				p.needs[ref] = append(p.needs[ref], j)
+				last := prev.Backends[ref].Checked
+				if other, ok := checked[j]; !ok {
+					p.jobs = append(p.jobs, j)
+					checked[j] = last
+				} else if last.Before(other) {
+					checked[j] = last
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(p.jobs, func(a, b job) int { return checked[a].Compare(checked[b]) })
+	return p
+}
+
+// longest returns the longest timeout of the plan.
+func (p plan) longest() time.Duration {
+	var d time.Duration
+	for _, j := range p.jobs {
+		d = max(d, j.target.Timeout)
+	}
+	return d
+}
+
+// served lists the families in which a VIP uses the pool; where no VIP does, those of its backends.
+func served(cfg *configs.Config, pool *configs.Pool) []configs.Family {
+	var families []configs.Family
+	for _, f := range configs.Families {
+		if slices.ContainsFunc(cfg.VIPs, func(v configs.VIP) bool {
+			return v.Pool == pool.Name && v.Addrs.Of(f).IsValid()
+		}) {
+			families = append(families, f)
+		}
+	}
+	if len(families) > 0 {
+		return families
+	}
+	for _, f := range configs.Families {
+		if slices.ContainsFunc(pool.Backends, func(b configs.Backend) bool { return b.Addrs.Of(f).IsValid() }) {
+			families = append(families, f)
+		}
+	}
+	return families
+}
+
+// probed lists the addresses of b that count: those of the families given, or all where it has none of them.
+func probed(b configs.Backend, families []configs.Family) []netip.Addr {
+	var addrs []netip.Addr
+	for _, f := range families {
+		if a := b.Addrs.Of(f); a.IsValid() {
+			addrs = append(addrs, a)
+		}
+	}
+	if len(addrs) == 0 {
+		return b.Addrs.All()
+	}
+	return addrs
+}
+
+// combine makes one result of those of a backend's addresses. The backend fails if any of them does, because its
+// slots would send clients of that family there; the reason then names every address that failed. It is
+// inconclusive if none failed and one is. The time is that of the slowest.
+func combine(jobs []job, results map[job]Result) Result {
+	if len(jobs) == 0 {
+		return fail(StepLocal, "the backend has no address to probe", nil)
+	}
+	failed, unclear := Result{}, Result{}
+	var took time.Duration
+	for _, j := range jobs {
+		r := results[j]
+		took = max(took, r.Took)
+		switch {
+		case r.OK():
+		case r.Inconclusive():
+			unclear.add(j, r)
+		default:
+			failed.add(j, r)
+		}
+	}
+	all := failed
+	if failed.OK() {
+		all = unclear
+	}
+	all.Took = took
+	return all
+}
+
+// add makes r the next reason of a combined result; the first one gives the step.
+func (r *Result) add(j job, part Result) {
+	reason := j.target.Addr.String() + ": " + part.Reason
+	if r.OK() {
+		r.Step, r.Reason, r.Err = part.Step, reason, part.Err
+		return
+	}
+	r.Reason += "; " + reason
+	r.Err = errors.Join(r.Err, part.Err)
+}

@@ -1,0 +1,111 @@
+package health
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"ftpvip/configs"
+)
+
+// Report is what a round found. Its JSON is the output of `ftpvip health -o json`. Times are UTC.
+type Report struct {
+	Time       time.Time    `json:"time"`        // when the round began
+	DurationMS float64      `json:"duration_ms"` // milliseconds
+	Pools      []PoolReport `json:"pools"`       // in the order of the configuration
+	Warnings   []string     `json:"warnings,omitempty"`
+}
+
+// PoolReport is one pool of a Report.
+type PoolReport struct {
+	Name       string          `json:"name"`
+	Check      configs.Check   `json:"check"`
+	TimeoutMS  float64         `json:"timeout_ms"`                    // milliseconds
+	Rise       int             `json:"rise"`                          // successes in a row that are needed
+	Fall       int             `json:"fall"`                          // failures in a row that are needed
+	Members    int             `json:"members"`                       // backends that health lets hold slots
+	Memberless []int           `json:"memberless_families,omitempty"` // 4, 6: families that a VIP serves with this pool, without a member
+	Backends   []BackendReport `json:"backends"`                      // in the order of the configuration
+}
+
+// BackendReport is one backend of a PoolReport.
+type BackendReport struct {
+	Name       string          `json:"name"`
+	Status     Status          `json:"status"` // after the round
+	Member     bool            `json:"member"`
+	Transition Transition      `json:"transition,omitzero"` // what the round changed
+	Since      time.Time       `json:"since,omitzero"`      // when Status began
+	Rise       int             `json:"rise"`                // successes in a row so far, while down
+	Fall       int             `json:"fall"`                // failures in a row so far, while not down
+	Outcome                    // of this round, all addresses together
+	Addresses  []AddressReport `json:"addresses,omitempty"` // of this round, IPv4 first; none with the check none
+}
+
+// AddressReport is the result of one address of a backend.
+type AddressReport struct {
+	Address netip.AddrPort `json:"address"`
+	Outcome
+}
+
+// Empty lists the pools that have no member, or none for a family that they serve. A new connection there
+// is rejected.
+func (r Report) Empty() []string {
+	var names []string
+	for _, p := range r.Pools {
+		if p.Members == 0 || len(p.Memberless) > 0 {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+func newPoolReport(p *configs.Pool) PoolReport {
+	return PoolReport{
+		Name: p.Name, Check: p.Health.Check, TimeoutMS: millis(p.Health.Timeout),
+		Rise: p.Health.Rise, Fall: p.Health.Fall, Backends: []BackendReport{},
+	}
+}
+
+func newBackendReport(name string, st State, change Transition, r Result) BackendReport {
+	return BackendReport{
+		Name: name, Status: st.Status, Member: st.Member(), Transition: change, Since: st.Since, Rise: st.Rise, Fall: st.Fall,
+		Outcome: outcome(r),
+	}
+}
+
+// count fills in the members of p, whose backends are in the order of pool.
+func (p *PoolReport) count(pool *configs.Pool, families []configs.Family) {
+	has := make(map[configs.Family]bool)
+	for i, b := range p.Backends {
+		if !b.Member {
+			continue
+		}
+		p.Members++
+		for _, a := range pool.Backends[i].Addrs.All() {
+			has[configs.FamilyOf(a)] = true
+		}
+	}
+	for _, f := range families {
+		if !has[f] {
+			p.Memberless = append(p.Memberless, int(f))
+		}
+	}
+}
+
+// warn adds a warning where backends of p could not be judged: one a pool, as the cause is mostly one.
+func (r *Report) warn(p PoolReport) {
+	n, first := 0, BackendReport{}
+	for _, b := range p.Backends {
+		if b.Step != StepLocal {
+			continue
+		}
+		if n == 0 {
+			first = b
+		}
+		n++
+	}
+	if n > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("pool %s: %d of %d backends could not be judged and stay as they were; %s: %s",
+			p.Name, n, len(p.Backends), first.Name, first.Reason))
+	}
+}

@@ -1,0 +1,94 @@
+package health
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"ftpvip/configs"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func sampleReport() Report {
+	return Report{
+		Time: t0, DurationMS: 3001.25,
+		Pools: []PoolReport{
+			{
+				Name: "farm", Check: configs.CheckFTPBanner, TimeoutMS: 3000, Rise: 2, Fall: 3, Members: 2, Memberless: []int{6},
+				Backends: []BackendReport{
+					{
+						Name: "ftp1", Status: Up, Member: true, Since: t0.Add(-26 * time.Hour), Outcome: Outcome{OK: true, LatencyMS: 1.234},
+						Addresses: []AddressReport{{ap("10.2.0.11:21"), Outcome{OK: true, LatencyMS: 1.234}}},
+					},
+					{
+						Name: "ftp2", Status: Up, Member: true, Since: t0.Add(-200 * time.Second), Fall: 1,
+						Outcome:   Outcome{Step: StepBanner, Reason: `10.2.0.12:21: the server takes no sessions now: it says 421 "full"`, LatencyMS: 2},
+						Addresses: []AddressReport{{ap("10.2.0.12:21"), Outcome{Step: StepBanner, Reason: `the server takes no sessions now: it says 421 "full"`, LatencyMS: 2}}},
+					},
+					{
+						Name: "ftp3", Status: Down, Since: t0, Transition: Transition{Up, Down},
+						Outcome: Outcome{Step: StepConnect, Reason: "[fd00::13]:21: no answer within 3s: the host is down, or a firewall drops the packets", LatencyMS: 3000},
+						Addresses: []AddressReport{
+							{ap("10.2.0.13:21"), Outcome{OK: true, LatencyMS: 0.5}},
+							{ap("[fd00::13]:21"), Outcome{Step: StepConnect, Reason: "no answer within 3s: the host is down, or a firewall drops the packets", LatencyMS: 3000}},
+						},
+					},
+					{Name: "ftp4", Status: Down, Since: t0.Add(-90 * time.Minute), Rise: 1, Outcome: Outcome{OK: true, LatencyMS: 12.5}, Addresses: []AddressReport{{ap("10.2.0.14:21"), Outcome{OK: true, LatencyMS: 12.5}}}},
+				},
+			},
+			{
+				Name: "sftp", Check: configs.CheckNone, TimeoutMS: 3000, Rise: 2, Fall: 3, Members: 1,
+				Backends: []BackendReport{{Name: "s1", Status: Up, Member: true, Since: t0.Add(-5 * time.Second), Outcome: Outcome{OK: true}}},
+			},
+		},
+	}
+}
+
+// TestGolden compares both forms of a report, and a state file, with testdata; -update writes them anew. A change of
+// the state file that an older program cannot read wants a new Version.
+func TestGolden(t *testing.T) {
+	var text bytes.Buffer
+	if err := WriteText(&text, sampleReport()); err != nil {
+		t.Fatal(err)
+	}
+	asJSON, err := json.MarshalIndent(sampleReport(), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := sampleFile().Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, got := range map[string]string{"report.txt": text.String(), "report.json": string(asJSON) + "\n", stateName: string(state)} {
+		path := filepath.Join("testdata", name)
+		if *update {
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil { //nolint:gosec // a golden file is for everyone
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path) //nolint:gosec // a name from above
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", name, diff)
+		}
+	}
+}
+
+func TestWriteTextError(t *testing.T) {
+	if err := WriteText(brokenWriter{}, sampleReport()); err == nil {
+		t.Error("no error")
+	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, os.ErrClosed }
