@@ -83,8 +83,10 @@ func fail(err error, other int) error {
 	}
 	var bad *configs.Error
 	switch {
-	case errors.As(err, &bad):
+	case errors.As(err, &bad) && !errors.Is(err, fs.ErrPermission):
 		return &exitError{exitConfig, err}
+	case errors.As(err, &bad):
+		return &exitError{exitPermission, err}
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, fs.ErrPermission):
 		return &exitError{exitPermission, fmt.Errorf("%w\nftpvip needs root, or CAP_NET_ADMIN and a writable state directory", err)}
 	}

@@ -1,13 +1,11 @@
 package kernel
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 
-	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
-	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"ftpvip/rules"
@@ -19,182 +17,157 @@ func (k *Kernel) Commit(p *rules.Plan) error {
 	if p.Empty() {
 		return nil
 	}
-	if p.Recreate {
-		k.conn.DelTable(k.table)
-	}
-	if p.Create || p.Recreate {
-		k.conn.AddTable(k.table)
-	}
-	if err := k.remove(p); err != nil {
+	b, err := encode(p, k.nativeQueue)
+	if err != nil {
 		return err
 	}
-	if err := k.add(p); err != nil {
-		return err
-	}
-	if err := k.conn.FlushWithGenID(k.generation); err != nil {
-		if errors.Is(err, unix.ERESTART) {
-			return ErrChanged
-		}
+	err = b.send(k.generation)
+	switch {
+	case errors.Is(err, unix.ERESTART):
+		return ErrChanged
+	case err != nil:
 		return fmt.Errorf("writing table inet %s (nothing was changed): %w", rules.TableName, explain(err))
 	}
 	return nil
 }
 
-func (k *Kernel) chain(c *rules.Chain) *nftables.Chain {
-	return &nftables.Chain{Name: c.Name, Table: k.table}
-}
-
-// remove queues the deletions: first what refers, then what is referred to.
-func (k *Kernel) remove(p *rules.Plan) error {
+// encode turns a plan into messages: what refers goes before what it refers to, and comes after it.
+func encode(p *rules.Plan, native bool) (*batch, error) {
+	b := &batch{}
+	var errs []error
+	try := func(err error) { errs = append(errs, err) }
+	if p.Recreate {
+		try(b.table(unix.NFT_MSG_DELTABLE))
+	}
+	if p.Create || p.Recreate {
+		try(b.table(unix.NFT_MSG_NEWTABLE))
+	}
 	for _, c := range p.FlushRules {
-		k.conn.FlushChain(k.chain(c))
+		try(b.flushRules(c))
 	}
 	for _, s := range p.DelElems {
-		if err := k.conn.SetDeleteElements(k.set(s), elements(s)); err != nil {
-			return fmt.Errorf("encoding the elements of %s: %w", s.Name, err)
-		}
+		b.elements(unix.NFT_MSG_DELSETELEM, s)
 	}
 	for _, s := range p.DelSets {
-		k.conn.DelSet(&nftables.Set{Table: k.table, Name: s.Name})
+		try(b.deleteSet(s))
 	}
 	for _, c := range p.DelChains {
-		k.conn.DelChain(k.chain(c))
+		try(b.chain(unix.NFT_MSG_DELCHAIN, c))
 	}
 	for _, h := range p.DelHelpers {
-		k.conn.DeleteObject(k.object(h))
+		try(b.object(unix.NFT_MSG_DELOBJ, h))
 	}
-	return nil
-}
-
-// add queues the additions: first what is referred to, then what refers.
-func (k *Kernel) add(p *rules.Plan) error {
 	for _, h := range p.AddHelpers {
-		k.conn.AddObj(k.object(h))
+		try(b.object(unix.NFT_MSG_NEWOBJ, h))
 	}
 	for _, c := range p.AddChains {
-		k.conn.AddChain(k.newChain(c))
+		try(b.chain(unix.NFT_MSG_NEWCHAIN, c))
 	}
-	for _, s := range p.AddSets {
-		if err := k.conn.AddSet(k.set(s), nil); err != nil {
-			return fmt.Errorf("encoding set %s: %w", s.Name, err)
-		}
+	for i, s := range p.AddSets {
+		try(b.set(s, uint32(i+1))) //nolint:gosec // far below 2^32
 	}
 	for _, s := range p.AddElems {
-		if err := k.conn.SetAddElements(k.set(s), elements(s)); err != nil {
-			return fmt.Errorf("encoding the elements of %s: %w", s.Name, err)
-		}
+		b.elements(unix.NFT_MSG_NEWSETELEM, s)
 	}
 	for _, c := range p.AddRules {
 		for _, r := range c.Rules {
-			exprs, err := compile(r, k.nativeQueue)
-			if err != nil {
-				return err
-			}
-			k.conn.AddRule(&nftables.Rule{Table: k.table, Chain: k.chain(c), Exprs: exprs})
+			try(b.rule(c.Name, r, native))
 		}
 	}
-	return nil
+	return b, errors.Join(errs...)
 }
 
-func (k *Kernel) object(h rules.CTHelper) *nftables.NamedObj {
-	return &nftables.NamedObj{
-		Table: k.table, Name: h.Name, Type: nftables.ObjTypeCtHelper,
-		Obj: &expr.CtHelper{Name: h.Type, L3Proto: familyOf(h.Family).l3proto, L4Proto: unix.IPPROTO_TCP},
+// send carries the batch out if the kernel's rules still are of that generation. The kernel answers while it
+// takes the batch: once it is sent, every answer waits in the socket.
+func (b *batch) send(generation uint32) error {
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return fmt.Errorf("opening a netlink socket: %w", err)
 	}
+	defer func() { _ = conn.Close() }()
+	messages, size, err := b.frame(generation)
+	if err != nil {
+		return err
+	}
+	// One sendmsg carries the whole batch, and each failed message has an answer of its own.
+	if err := errors.Join(conn.SetWriteBuffer(size+1<<16), conn.SetReadBuffer(answerSize*len(messages)+1<<16)); err != nil {
+		return fmt.Errorf("preparing the netlink socket: %w", err)
+	}
+	sent, err := conn.SendMessages(messages)
+	if err != nil {
+		return fmt.Errorf("sending %d bytes in one message: %w", size, err)
+	}
+	return b.answers(conn, sent)
 }
 
-func (k *Kernel) newChain(c *rules.Chain) *nftables.Chain {
-	chain := k.chain(c)
-	if c.Base != nil {
-		policy := nftables.ChainPolicyAccept
-		priority := nftables.ChainPriority(c.Base.Priority) //nolint:gosec // ours are between -150 and 300
-		chain.Type = nftables.ChainType(c.Base.Type)
-		chain.Hooknum = hookNumber(c.Base.Hook)
-		chain.Priority = &priority
-		chain.Policy = &policy
-	}
-	return chain
-}
+// answerSize is about what an answer takes of a socket's buffer.
+const answerSize = 1024
 
-func hookNumber(h rules.Hook) *nftables.ChainHook {
-	switch h {
-	case rules.HookInput:
-		return nftables.ChainHookInput
-	case rules.HookForward:
-		return nftables.ChainHookForward
-	case rules.HookOutput:
-		return nftables.ChainHookOutput
-	case rules.HookPostrouting:
-		return nftables.ChainHookPostrouting
-	case rules.HookPrerouting:
+// frame puts the batch between its begin and end; the last message asks for an answer.
+func (b *batch) frame(generation uint32) (messages []netlink.Message, size int, err error) {
+	ae := netlink.NewAttributeEncoder()
+	ae.ByteOrder = binary.BigEndian
+	ae.Uint32(unix.NFNL_BATCH_GENID, generation)
+	genid, err := ae.Encode()
+	if err != nil {
+		return nil, 0, err
 	}
-	return nftables.ChainHookPrerouting
-}
-
-// set is the handle of a set; its ID stays 0, so elements go by name.
-func (k *Kernel) set(s *rules.Set) *nftables.Set {
-	set := attributes(s)
-	set.Table = k.table
-	return set
-}
-
-// attributes says how the kernel is to make a set.
-func attributes(s *rules.Set) *nftables.Set {
-	set := &nftables.Set{Name: s.Name, IsMap: s.IsMap(), Interval: s.Interval, KeyType: datatype(s.Key)}
-	if len(s.Key) > 1 && s.Interval {
-		set.Concatenation = true // a range in a concatenation: the pipapo set
-	}
-	if len(s.Key) == 1 && s.Key[0] == rules.Slot {
-		set.KeyByteOrder = binaryutil.NativeEndian
-	}
-	if s.IsMap() {
-		set.DataType = datatype(s.Data)
-	}
-	return set
-}
-
-func datatype(types []rules.Type) nftables.SetDatatype {
-	parts := make([]nftables.SetDatatype, len(types))
-	for i, t := range types {
-		switch t {
-		case rules.Addr4:
-			parts[i] = nftables.TypeIPAddr
-		case rules.Addr6:
-			parts[i] = nftables.TypeIP6Addr
-		case rules.Service:
-			parts[i] = nftables.TypeInetService
-		case rules.Slot:
-			parts[i] = nftables.TypeInteger
-		case rules.Verdict:
-			parts[i] = nftables.TypeVerdict
+	edge := func(kind netlink.HeaderType) netlink.Message {
+		return netlink.Message{
+			Header: netlink.Header{Type: kind, Flags: netlink.Request},
+			Data:   append([]byte{unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, unix.NFNL_SUBSYS_NFTABLES}, genid...),
 		}
 	}
-	if len(parts) == 1 {
-		return parts[0]
+	messages = append(messages, edge(unix.NFNL_MSG_BATCH_BEGIN))
+	messages = append(messages, b.messages...)
+	messages[len(messages)-1].Header.Flags |= netlink.Acknowledge
+	messages = append(messages, edge(unix.NFNL_MSG_BATCH_END))
+	for _, m := range messages {
+		size += unix.SizeofNlMsghdr + len(m.Data) + unix.NLMSG_ALIGNTO
 	}
-	return nftables.MustConcatSetType(parts...) // two parts at most: cannot overflow
+	return messages, size, nil
 }
 
-func elements(s *rules.Set) []nftables.SetElement {
-	list := make([]nftables.SetElement, len(s.Elements))
-	for i, e := range s.Elements {
-		list[i] = nftables.SetElement{Key: []byte(e.Key)}
-		if e.End != "" {
-			list[i].KeyEnd = []byte(e.End)
+// answers reads what waits in the socket and returns the first error, with what the message was about.
+func (b *batch) answers(conn *netlink.Conn, sent []netlink.Message) error {
+	var first error
+	for {
+		ready, err := readable(conn)
+		if err != nil {
+			return errors.Join(first, fmt.Errorf("waiting for the kernel's answer: %w", err))
 		}
-		if e.Data != "" {
-			list[i].Val = []byte(e.Data)
+		if !ready {
+			return first
 		}
-		if e.Goto != "" {
-			list[i].VerdictData = &expr.Verdict{Kind: expr.VerdictGoto, Chain: e.Goto}
+		if _, err := conn.Receive(); err != nil && first == nil {
+			first = b.explain(err, sent)
 		}
 	}
-	return list
 }
 
-func probeExprs() []expr.Any { return []expr.Any{&expr.Queue{Num: 0, Total: 1}} }
+func (b *batch) explain(err error, sent []netlink.Message) error {
+	var op *netlink.OpError
+	if !errors.As(err, &op) {
+		return err
+	}
+	for i, m := range sent {
+		if m.Header.Sequence == op.Sequence && i > 0 && i <= len(b.what) {
+			return fmt.Errorf("%s: %w", b.what[i-1], err)
+		}
+	}
+	return err
+}
 
-// isMessage tells whether an error of a batch came from a message of that kind.
-func isMessage(err error, kind string) bool {
-	return errors.Is(err, unix.ENOENT) && strings.Contains(err.Error(), kind)
+// readable tells whether an answer waits, without waiting for one.
+func readable(conn *netlink.Conn) (bool, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return false, err
+	}
+	var n int
+	var pollErr error
+	err = raw.Control(func(fd uintptr) {
+		n, pollErr = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) //nolint:gosec // a file descriptor
+	})
+	return n > 0, errors.Join(err, pollErr)
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/xt"
@@ -30,27 +29,23 @@ const ipsDNAT = 1 << 5
 
 // family holds what differs between the IP versions.
 type family struct {
-	nfproto        byte
-	addrLen        uint32
-	source, dest   uint32 // offsets in the network header
-	ctDest         expr.CtKey
-	portRegister   uint32
-	l3proto        uint16
-	configsFamily  configs.Family
-	addrType       nftables.SetDatatype
-	endpointLength int
+	nfproto      byte
+	addrLen      uint32
+	source, dest uint32 // offsets in the network header
+	ctDest       expr.CtKey
+	portRegister uint32
 }
 
 func familyOf(f configs.Family) family {
 	if f == configs.IPv4 {
 		return family{
 			nfproto: unix.NFPROTO_IPV4, addrLen: 4, source: 12, dest: 16, ctDest: expr.CtKeyDSTIP,
-			portRegister: reg32Next, l3proto: unix.NFPROTO_IPV4,
+			portRegister: reg32Next,
 		}
 	}
 	return family{
 		nfproto: unix.NFPROTO_IPV6, addrLen: 16, source: 8, dest: 24, ctDest: expr.CtKeyDSTIP6,
-		portRegister: reg2, l3proto: unix.NFPROTO_IPV6,
+		portRegister: reg2,
 	}
 }
 

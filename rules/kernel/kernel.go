@@ -5,8 +5,10 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
 	"ftpvip/rules"
@@ -72,7 +74,7 @@ func probeQueue(conn *nftables.Conn) (bool, error) {
 	const name = rules.TableName + "-probe"
 	t := conn.AddTable(&nftables.Table{Name: name, Family: nftables.TableFamilyINet})
 	c := conn.AddChain(&nftables.Chain{Name: name, Table: t})
-	conn.AddRule(&nftables.Rule{Table: t, Chain: c, Exprs: probeExprs()})
+	conn.AddRule(&nftables.Rule{Table: t, Chain: c, Exprs: []expr.Any{&expr.Queue{Num: 0, Total: 1}}})
 	conn.DelTable(&nftables.Table{Name: name + "-never", Family: nftables.TableFamilyINet})
 	err := conn.Flush()
 	switch {
@@ -84,6 +86,11 @@ func probeQueue(conn *nftables.Conn) (bool, error) {
 		return true, nil
 	}
 	return false, fmt.Errorf("probing nf_tables: %w", explain(err))
+}
+
+// isMessage tells whether an error of a batch came from a message of that kind.
+func isMessage(err error, kind string) bool {
+	return errors.Is(err, unix.ENOENT) && strings.Contains(err.Error(), kind)
 }
 
 // explain adds what an admin can do about the errors of netlink that have a known cause.

@@ -134,7 +134,7 @@ func readElement(e *nftables.SetElement, want *rules.Set) rules.Element {
 			element.End = element.Key
 		}
 	}
-	if slices.Equal(want.Data, []rules.Type{rules.Verdict}) {
+	if isVerdict(want) {
 		element.Data, element.Goto = "", verdictChain(e.Val)
 	}
 	return element
@@ -166,10 +166,11 @@ func verdictChain(data []byte) string {
 
 // sameAttributes compares what the kernel says of a set with what we would ask for.
 func sameAttributes(s *nftables.Set, want *rules.Set) bool {
-	w := attributes(want)
-	return s.KeyType.Bytes == w.KeyType.Bytes && s.KeyType.GetNFTMagic() == w.KeyType.GetNFTMagic() &&
-		s.IsMap == w.IsMap && (!s.IsMap || s.DataType.GetNFTMagic() == w.DataType.GetNFTMagic()) &&
-		s.Interval == w.Interval && s.Concatenation == w.Concatenation &&
+	w := attributesOf(want)
+	return s.KeyType.GetNFTMagic() == w.keyType && s.KeyType.Bytes == w.keyLen && s.IsMap == want.IsMap() &&
+		(!s.IsMap || isVerdict(want) == (s.DataType.GetNFTMagic() == nftables.TypeVerdict.GetNFTMagic())) &&
+		(!s.IsMap || isVerdict(want) || s.DataType.GetNFTMagic() == w.dataType) &&
+		s.Interval == want.Interval && s.Concatenation == (w.flags&setConcat != 0) &&
 		!s.HasTimeout && !s.Constant && !s.Dynamic
 }
 
@@ -200,11 +201,9 @@ func readBase(c *nftables.Chain) *rules.Base {
 		return nil
 	}
 	b := &rules.Base{Type: rules.ChainType(c.Type)}
-	for _, h := range []rules.Hook{
-		rules.HookPrerouting, rules.HookInput, rules.HookForward, rules.HookOutput, rules.HookPostrouting,
-	} {
-		if *hookNumber(h) == *c.Hooknum {
-			b.Hook = h
+	for hook, number := range hookNumbers {
+		if number == uint32(*c.Hooknum) {
+			b.Hook = hook
 		}
 	}
 	if c.Priority != nil {

@@ -1,0 +1,102 @@
+package kernel
+
+import (
+	"slices"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"ftpvip/rules"
+)
+
+// datatypes are nft's numbers of its types (enum datatypes of nft's datatype.h), and their lengths.
+var datatypes = map[rules.Type]struct{ id, size uint32 }{
+	rules.Slot:    {4, 4},
+	rules.Addr4:   {7, 4},
+	rules.Addr6:   {8, 16},
+	rules.Service: {13, 2},
+}
+
+// concatBits is how far nft shifts a type's number for each further part of a concatenation.
+const concatBits = 6
+
+// attributes of a set, as the kernel is told and as it tells.
+type attributes struct {
+	flags             uint32
+	keyType, keyLen   uint32
+	dataType, dataLen uint32
+}
+
+func attributesOf(s *rules.Set) attributes {
+	a := attributes{}
+	a.keyType, a.keyLen = typeAndLength(s.Key)
+	if s.Interval {
+		a.flags |= unix.NFT_SET_INTERVAL
+		if len(s.Key) > 1 {
+			a.flags |= setConcat // a range within a concatenation: the pipapo set
+		}
+	}
+	if s.IsMap() {
+		a.flags |= unix.NFT_SET_MAP
+		if isVerdict(s) {
+			a.dataType = unix.NFT_DATA_VERDICT
+		} else {
+			a.dataType, a.dataLen = typeAndLength(s.Data)
+		}
+	}
+	return a
+}
+
+func isVerdict(s *rules.Set) bool { return slices.Equal(s.Data, []rules.Type{rules.Verdict}) }
+
+// typeAndLength of a concatenation; each part of it is padded to 4 bytes.
+func typeAndLength(types []rules.Type) (id, length uint32) {
+	for _, t := range types {
+		id = id<<concatBits | datatypes[t].id
+		length += (datatypes[t].size + 3) / 4 * 4
+	}
+	return id, length
+}
+
+func (b *batch) set(s *rules.Set, id uint32) error {
+	a := attributesOf(s)
+	return b.add(unix.NFT_MSG_NEWSET, netlink.Create, "set "+s.Name, func(ae *netlink.AttributeEncoder) {
+		ae.String(unix.NFTA_SET_TABLE, rules.TableName)
+		ae.String(unix.NFTA_SET_NAME, s.Name)
+		ae.Uint32(unix.NFTA_SET_ID, id)
+		ae.Uint32(unix.NFTA_SET_FLAGS, a.flags)
+		ae.Uint32(unix.NFTA_SET_KEY_TYPE, a.keyType)
+		ae.Uint32(unix.NFTA_SET_KEY_LEN, a.keyLen)
+		if s.IsMap() {
+			ae.Uint32(unix.NFTA_SET_DATA_TYPE, a.dataType)
+			ae.Uint32(unix.NFTA_SET_DATA_LEN, a.dataLen)
+		}
+		if a.flags&setConcat != 0 {
+			ae.Nested(unix.NFTA_SET_DESC, func(desc *netlink.AttributeEncoder) error {
+				nested(desc, setDescConcat, func(fields *netlink.AttributeEncoder) {
+					for _, t := range s.Key {
+						nested(fields, unix.NFTA_LIST_ELEM, func(field *netlink.AttributeEncoder) {
+							field.Uint32(setFieldLen, datatypes[t].size)
+						})
+					}
+				})
+				return nil
+			})
+		}
+		ae.Bytes(unix.NFTA_SET_USERDATA, userData(s))
+	})
+}
+
+// setConcat is NFT_SET_CONCAT. setDescConcat is NFTA_SET_DESC_CONCAT, setFieldLen NFTA_SET_FIELD_LEN.
+const (
+	setConcat     = 0x80
+	setDescConcat = 2
+	setFieldLen   = 1
+)
+
+func (b *batch) deleteSet(s *rules.Set) error {
+	return b.add(unix.NFT_MSG_DELSET, 0, "set "+s.Name, func(ae *netlink.AttributeEncoder) {
+		ae.String(unix.NFTA_SET_TABLE, rules.TableName)
+		ae.String(unix.NFTA_SET_NAME, s.Name)
+	})
+}
