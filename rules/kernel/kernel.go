@@ -103,3 +103,6 @@ func explain(err error) error {
 	}
 	return err
 }
+
+// HasQueue tells whether the kernel has nft's own queue statement; where not, the xtables target NFQUEUE serves.
+func (k *Kernel) HasQueue() bool { return k.nativeQueue }
