@@ -76,16 +76,22 @@ func interleave(slots int, candidates []candidate) []int {
 
 // maglev fills the table as in "Maglev: A Fast and Reliable Software Network Load Balancer" (NSDI 2016, 3.4):
 // every candidate has its own permutation of the slots and takes its next free one in turn. Weights are kept by
-// quota: a turn goes to whoever is furthest behind its share. All candidates take part, members or not, so the
-// table depends on the configuration alone.
+// quota: a turn goes to whoever is furthest behind its share. All candidates take part, members or not, and the
+// turns go by name: so the table depends on names and weights alone, and boxes with the same backends agree.
 func maglev(slots int, candidates []candidate) []int {
-	table := slices.Repeat([]int{-1}, slots)
-	everybody := slices.Clone(candidates)
-	for i := range everybody {
-		everybody[i].member = true
+	byName := make([]int, len(candidates))
+	for i := range byName {
+		byName[i] = i
 	}
+	slices.SortFunc(byName, func(a, b int) int { return cmp.Compare(candidates[a].name, candidates[b].name) })
+	everybody := make([]candidate, len(candidates))
+	for turn, i := range byName {
+		everybody[turn] = candidate{weight: candidates[i].weight, member: true}
+	}
+	table := slices.Repeat([]int{-1}, slots)
 	next := make([]int, len(candidates))
-	for _, who := range interleave(slots, everybody) {
+	for _, turn := range interleave(slots, everybody) {
+		who := byName[turn]
 		offset, skip := permutation(candidates[who].name, slots)
 		for {
 			slot := (offset + next[who]*skip) % slots

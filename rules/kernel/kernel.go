@@ -43,8 +43,8 @@ func (k *Kernel) Close() error { return k.conn.CloseLasting() }
 
 // Flush deletes the whole table. It reports whether there was one.
 func (k *Kernel) Flush() (bool, error) {
-	have, err := k.exists()
-	if err != nil || !have {
+	t, err := k.find()
+	if err != nil || t == nil {
 		return false, err
 	}
 	k.conn.DelTable(k.table)
@@ -54,17 +54,18 @@ func (k *Kernel) Flush() (bool, error) {
 	return true, nil
 }
 
-func (k *Kernel) exists() (bool, error) {
+// find returns our table, or nil.
+func (k *Kernel) find() (*nftables.Table, error) {
 	tables, err := k.conn.ListTablesOfFamily(nftables.TableFamilyINet)
 	if err != nil {
-		return false, fmt.Errorf("listing tables: %w", explain(err))
+		return nil, fmt.Errorf("listing tables: %w", explain(err))
 	}
 	for _, t := range tables {
 		if t.Name == rules.TableName {
-			return true, nil
+			return t, nil
 		}
 	}
-	return false, nil
+	return nil, nil
 }
 
 // probeQueue tells whether the kernel has nft's queue statement (module nft_queue). It sends a batch that ends

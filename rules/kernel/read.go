@@ -23,15 +23,18 @@ func (k *Kernel) Read(want *rules.Ruleset) (*rules.Ruleset, error) {
 		return nil, fmt.Errorf("reading the generation of the kernel's rules: %w", explain(err))
 	}
 	k.generation = gen.ID
-	have, err := k.exists()
-	if err != nil || !have {
+	t, err := k.find()
+	if err != nil || t == nil {
 		return nil, err
 	}
 	r := &rules.Ruleset{}
+	if t.Flags != 0 {
+		r.Strange = append(r.Strange, fmt.Sprintf("table flags %#x, such as dormant", t.Flags))
+	}
 	if err := k.readObjects(r); err != nil {
 		return nil, err
 	}
-	if err := k.readSets(r, want); err != nil {
+	if err := k.readSets(r, want, true); err != nil {
 		return nil, err
 	}
 	if err := k.readChains(r, want); err != nil {
@@ -47,8 +50,8 @@ func (k *Kernel) ReadSlots(want *rules.Ruleset) (*rules.Ruleset, error) {
 		return nil, fmt.Errorf("reading the generation of the kernel's rules: %w", explain(err))
 	}
 	k.generation = gen.ID
-	have, err := k.exists()
-	if err != nil || !have {
+	t, err := k.find()
+	if err != nil || t == nil {
 		return nil, err
 	}
 	slots := &rules.Ruleset{}
@@ -58,7 +61,7 @@ func (k *Kernel) ReadSlots(want *rules.Ruleset) (*rules.Ruleset, error) {
 		}
 	}
 	r := &rules.Ruleset{}
-	return r, k.readSets(r, slots)
+	return r, k.readSets(r, slots, false)
 }
 
 func (k *Kernel) readObjects(r *rules.Ruleset) error {
@@ -90,16 +93,24 @@ func (k *Kernel) readObjects(r *rules.Ruleset) error {
 	return nil
 }
 
-func (k *Kernel) readSets(r *rules.Ruleset, want *rules.Ruleset) error {
+// readSets reads the sets that are wanted, and names the others if asked.
+func (k *Kernel) readSets(r *rules.Ruleset, want *rules.Ruleset, others bool) error {
+	wanted := make(map[string]*rules.Set, len(want.Sets))
+	for _, s := range want.Sets {
+		wanted[s.Name] = s
+	}
 	sets, err := k.conn.GetSets(k.table)
 	if err != nil {
 		return fmt.Errorf("reading the sets of table inet %s: %w", rules.TableName, explain(err))
 	}
 	for _, s := range sets {
-		if s.Anonymous {
-			continue // belongs to a foreign rule, and goes with it
+		if s.Anonymous { // belongs to a foreign rule, and goes with it
+			continue
 		}
-		set, err := k.readSet(s, want.Set(s.Name))
+		if wanted[s.Name] == nil && !others {
+			continue
+		}
+		set, err := k.readSet(s, wanted[s.Name])
 		if err != nil {
 			return err
 		}
