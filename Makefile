@@ -1,0 +1,83 @@
+# ftpvip: a farm of FTP servers behind one virtual IP.
+#
+#   make demo    build, make a lab of network namespaces, move files through the VIP, show the result (root)
+#   make test    everything: unit tests, end to end here, end to end in a stock kernel under qemu (root)
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+export CGO_ENABLED := 0
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+GOFLAGS += -trimpath
+LDFLAGS := -s -w -X main.version=$(VERSION)
+CACHE   := $(CURDIR)/.cache
+TESTBIN := $(CACHE)/tests
+
+PREFIX     ?= /usr
+SYSCONFDIR ?= /etc
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+DESTDIR    ?=
+
+# What runs natively as root, and again in the stock kernel: packages whose tests touch a kernel.
+KERNEL_TESTS := ./rules/kernel ./tests/golden ./tests/e2e ./helper/carrier
+
+GOLANGCI := v2.15.0
+
+.PHONY: build demo test deps vet test-unit test-e2e test-vm lint bench fuzz install clean
+
+build:
+	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/ftpvip ./cmd/ftpvip-demo
+
+demo: build
+	bin/ftpvip-demo
+
+test: deps build vet test-unit test-e2e test-vm
+
+# Servers, clients and the emulator that the tests use. Installs what is missing, on Debian and as root.
+deps:
+	tests/deps
+
+vet:
+	go vet ./...
+
+# The packages that need neither the lab's servers nor the emulator.
+test-unit:
+	go test $$(go list ./... | grep -v -e /tests/e2e$$ -e /tests/vm$$)
+
+test-e2e: build
+	FTPVIP_BIN=$(CURDIR)/bin/ftpvip go test -timeout 15m ./tests/e2e
+
+# The same test binaries, inside Debian's stock kernel.
+test-vm: build
+	go test -timeout 10m ./tests/vm
+	mkdir -p $(TESTBIN)
+	for p in $(KERNEL_TESTS); do go test -c -o $(TESTBIN)/$$(basename $$p).test $$p; done
+	FTPVIP_BIN=$(CURDIR)/bin/ftpvip tests/vm/kernel-tests $(TESTBIN) $(KERNEL_TESTS)
+
+lint:
+	@[ -x $(CACHE)/golangci-lint-$(GOLANGCI) ] || { \
+	  GOBIN=$(CACHE) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI); \
+	  mv $(CACHE)/golangci-lint $(CACHE)/golangci-lint-$(GOLANGCI); }
+	$(CACHE)/golangci-lint-$(GOLANGCI) run ./...
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./configs ./rules/... ./helper/... ./health
+
+# Each fuzz target for FUZZTIME.
+FUZZTIME ?= 60s
+fuzz:
+	tests/fuzz $(FUZZTIME)
+
+install: build
+	install -D -m 0755 bin/ftpvip $(DESTDIR)$(PREFIX)/sbin/ftpvip
+	[ -e $(DESTDIR)$(SYSCONFDIR)/ftpvip/ftpvip.yaml ] || \
+	  install -D -m 0640 configs/ftpvip.yaml $(DESTDIR)$(SYSCONFDIR)/ftpvip/ftpvip.yaml
+	install -d -m 0755 $(DESTDIR)$(UNITDIR)
+	for u in systemd/*.service systemd/*.timer; do \
+	  sed 's|/usr/sbin/ftpvip|$(PREFIX)/sbin/ftpvip|' $$u > $(DESTDIR)$(UNITDIR)/$$(basename $$u); \
+	  chmod 0644 $(DESTDIR)$(UNITDIR)/$$(basename $$u); \
+	done
+
+clean:
+	rm -rf bin $(CACHE)
