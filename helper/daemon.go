@@ -113,22 +113,29 @@ func (d *Daemon) notify(state string) {
 }
 
 // handle gives one packet its verdict, or leaves it to its session.
-func (d *Daemon) handle(q *queue, tracker Tracker, id uint32, b []byte) {
+func (d *Daemon) handle(q verdicts, tracker Tracker, id uint32, b []byte) {
 	p, err := packet.Parse(b)
 	if err != nil {
 		d.log.Warn("a queued packet cannot be read and passes", "err", err)
-		q.warn("accepting a packet", q.accept(id))
+		d.accept(q, id)
 		return
 	}
 	s := d.sessions.find(path{p.Src, p.Dst})
 	if s == nil {
 		if s = d.begin(tracker, &p); s == nil {
-			q.warn("accepting a packet", q.accept(id))
+			d.accept(q, id)
 			return
 		}
 	}
 	if err := s.handle(q, id, p, time.Now()); err != nil {
 		s.log.Warn("cannot give a packet its verdict", "err", err)
+	}
+}
+
+// accept lets a packet pass unread.
+func (d *Daemon) accept(q verdicts, id uint32) {
+	if err := q.accept(id); err != nil {
+		d.log.Warn("cannot give a packet its verdict", "err", err)
 	}
 }
 

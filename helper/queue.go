@@ -47,7 +47,9 @@ func openQueue(ctx context.Context, number uint16, log *slog.Logger, handle func
 				return 0
 			}
 			if a.Payload == nil {
-				q.warn("accepting a packet without payload", q.accept(*a.PacketID))
+				if err := q.accept(*a.PacketID); err != nil {
+					q.log.Warn("cannot accept a packet without payload", "err", err)
+				}
 				return 0
 			}
 			handle(q, *a.PacketID, *a.Payload)
@@ -95,10 +97,4 @@ func (q *queue) drop(id uint32) error { return q.nf.SetVerdict(id, nfqueue.NfDro
 
 func (q *queue) replace(id uint32, packet []byte) error {
 	return q.nf.SetVerdictWithOption(id, nfqueue.NfAccept, nfqueue.WithAlteredPacket(packet))
-}
-
-func (q *queue) warn(doing string, err error) {
-	if err != nil {
-		q.log.Warn(doing, "err", err)
-	}
 }

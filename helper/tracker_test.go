@@ -1,0 +1,102 @@
+package helper
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/ti-mo/conntrack"
+
+	"ftpvip/helper/ftp"
+)
+
+func at(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+var (
+	twoArm = Connection{
+		ID: 1, Client: at("203.0.113.9:40000"), VIP: at("192.0.2.10:21"),
+		Backend: at("10.2.0.11:21"), Seen: at("203.0.113.9:40000"),
+	}
+	oneArm = Connection{
+		ID: 2, Client: at("203.0.113.9:40000"), VIP: at("192.0.2.10:21"),
+		Backend: at("10.2.0.11:21"), Seen: at("10.2.0.1:61000"),
+	}
+	twoArm6 = Connection{
+		ID: 3, Client: at("[2001:db8:1::9]:40000"), VIP: at("[2001:db8::10]:21"),
+		Backend: at("[fd00::11]:21"), Seen: at("[2001:db8:1::9]:40000"),
+	}
+)
+
+func TestExpectation(t *testing.T) {
+	tests := []struct {
+		name        string
+		conn        Connection
+		data        ftp.DataConn
+		src, dst    string // the tuple
+		mask        string // of the source address
+		natReply    bool
+		natSource   string
+		description string
+	}{
+		{
+			name: "passive", conn: twoArm, data: ftp.DataConn{Passive: true, Port: 50000, To: at("10.2.0.11:50123")},
+			src: "203.0.113.9:0", dst: "192.0.2.10:50000", mask: "255.255.255.255", natSource: "10.2.0.11:50123",
+		},
+		{
+			name: "passive, any source", conn: twoArm,
+			data: ftp.DataConn{Passive: true, Port: 50000, To: at("10.2.0.11:50000"), AnySource: true},
+			src:  "203.0.113.9:0", dst: "192.0.2.10:50000", mask: "0.0.0.0", natSource: "10.2.0.11:50000",
+		},
+		{
+			name: "passive, IPv6", conn: twoArm6, data: ftp.DataConn{Passive: true, Port: 50000, To: at("[fd00::11]:50000")},
+			src: "[2001:db8:1::9]:0", dst: "[2001:db8::10]:50000", mask: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+			natSource: "[fd00::11]:50000",
+		},
+		{
+			name: "active, two-arm", conn: twoArm, data: ftp.DataConn{Port: 40001, To: at("203.0.113.9:40001")},
+			src: "10.2.0.11:0", dst: "203.0.113.9:40001", mask: "255.255.255.255", natReply: true, natSource: "203.0.113.9:40001",
+		},
+		{
+			name: "active, one-arm", conn: oneArm, data: ftp.DataConn{Port: 50001, To: at("203.0.113.9:40001")},
+			src: "10.2.0.11:0", dst: "10.2.0.1:50001", mask: "255.255.255.255", natReply: true, natSource: "203.0.113.9:40001",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			e := expectation(tt.conn, tt.data)
+			want := conntrack.Expect{
+				TupleMaster: tuple(tt.conn.Client, tt.conn.VIP),
+				Tuple:       tuple(at(tt.src), at(tt.dst)),
+				Mask:        tuple(netip.AddrPortFrom(netip.MustParseAddr(tt.mask), 0), netip.AddrPortFrom(ones(tt.conn.Client.Addr()), 0xffff)),
+				NAT:         conntrack.ExpectNAT{Direction: tt.natReply, Tuple: tuple(at(tt.natSource), at(tt.dst))},
+			}
+			if d := cmp.Diff(want, e, cmpopts.IgnoreFields(conntrack.Expect{}, "Timeout", "Function"), cmpopts.EquateComparable(netip.Addr{})); d != "" {
+				t.Errorf("expectation differs (-want +got)\n%s", d)
+			}
+			if e.Function != "nat-follow-master\x00" {
+				t.Errorf("function %q: the kernel wants the NUL", e.Function)
+			}
+		})
+	}
+}
+
+func TestParseQueues(t *testing.T) {
+	const text = " 2100   1234     3  2  65531     1     2      300  1\n 2101  -5678     0  2 65531 0 0 7 1\n"
+	_, err := parseQueues(strings.NewReader(text))
+	if err == nil {
+		t.Error("a negative number is accepted")
+	}
+	queues, err := parseQueues(strings.NewReader(strings.ReplaceAll(text, "-", "4")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[uint16]QueueState{
+		2100: {Number: 2100, PeerPortID: 1234, Waiting: 3, Dropped: 1, UserDropped: 2, Packets: 300},
+		2101: {Number: 2101, PeerPortID: 45678, Packets: 7},
+	}
+	if d := cmp.Diff(want, queues); d != "" {
+		t.Errorf("queues differ (-want +got)\n%s", d)
+	}
+}

@@ -1,0 +1,125 @@
+// Package client has FTP clients that run in a namespace of the lab: a small one of our own that tells which
+// addresses it saw, and curl and lftp.
+package client
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ftpvip/configs"
+)
+
+// Mode is how a data connection is opened.
+type Mode string
+
+// The modes.
+const (
+	PASV Mode = "PASV" // RFC 959, the server listens
+	PORT Mode = "PORT" // RFC 959, the client listens
+	EPSV Mode = "EPSV" // RFC 2428, the server listens
+	EPRT Mode = "EPRT" // RFC 2428, the client listens
+)
+
+// Active tells whether the server opens the data connection.
+func (m Mode) Active() bool { return m == PORT || m == EPRT }
+
+// Modes lists the modes that a family has: PASV and PORT can only name IPv4 addresses.
+func Modes(f configs.Family) []Mode {
+	if f == configs.IPv4 {
+		return []Mode{PASV, EPSV, PORT, EPRT}
+	}
+	return []Mode{EPSV, EPRT}
+}
+
+// Operation is what a transfer does.
+type Operation string
+
+// The operations.
+const (
+	Download Operation = "download"
+	Upload   Operation = "upload"
+	Listing  Operation = "listing"
+)
+
+// Operations lists them all.
+var Operations = []Operation{Download, Upload, Listing}
+
+var (
+	pasvReply = regexp.MustCompile(`227 [^\r\n]*?(\d+),(\d+),(\d+),(\d+),(\d+),(\d+)`)
+	epsvReply = regexp.MustCompile(`229 [^\r\n]*\(\|\|\|(\d+)\|\)`)
+)
+
+// parse227 reads the address out of a PASV reply.
+func parse227(reply string) (netip.AddrPort, error) {
+	m := pasvReply.FindStringSubmatch(reply)
+	if m == nil {
+		return netip.AddrPort{}, fmt.Errorf("no address in %q", reply)
+	}
+	var b [6]byte
+	for i, digits := range m[1:] {
+		n, err := strconv.ParseUint(digits, 10, 8)
+		if err != nil {
+			return netip.AddrPort{}, fmt.Errorf("bad address in %q: %w", reply, err)
+		}
+		b[i] = byte(n)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[:4])), uint16(b[4])<<8|uint16(b[5])), nil
+}
+
+// parse229 reads the port out of an EPSV reply.
+func parse229(reply string) (uint16, error) {
+	m := epsvReply.FindStringSubmatch(reply)
+	if m == nil {
+		return 0, fmt.Errorf("no port in %q", reply)
+	}
+	port, err := strconv.ParseUint(m[1], 10, 16)
+	if err != nil {
+		return 0, fmt.Errorf("bad port in %q: %w", reply, err)
+	}
+	return uint16(port), nil
+}
+
+// formatPORT is PORT's argument.
+func formatPORT(a netip.AddrPort) string {
+	return fmt.Sprintf("%s,%d,%d", strings.ReplaceAll(a.Addr().String(), ".", ","), a.Port()>>8, a.Port()&255)
+}
+
+// formatEPRT is EPRT's argument.
+func formatEPRT(a netip.AddrPort) string {
+	family := 1
+	if a.Addr().Is6() {
+		family = 2
+	}
+	return fmt.Sprintf("|%d|%s|%d|", family, a.Addr(), a.Port())
+}
+
+// checkLog reads the protocol log of a program whose sent lines begin with sent: it must have used mode and no other,
+// and every PASV reply must have named server.
+func checkLog(log, sent string, mode Mode, server netip.Addr) error {
+	used := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(sent)+`(PASV|EPSV|PORT|EPRT)\b`).FindAllStringSubmatch(log, -1) {
+		used[m[1]] = true
+	}
+	if !used[string(mode)] || len(used) != 1 {
+		var list []string
+		for m := range used {
+			list = append(list, m)
+		}
+		slices.Sort(list)
+		return fmt.Errorf("asked for %s, used %v", mode, list)
+	}
+	for _, reply := range pasvReply.FindAllString(log, -1) {
+		a, err := parse227(reply)
+		if err != nil {
+			return err
+		}
+		if a.Addr() != server {
+			return fmt.Errorf("client saw %s instead of %s in %q", a.Addr(), server, reply)
+		}
+	}
+	return nil
+}

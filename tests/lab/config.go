@@ -1,0 +1,81 @@
+package lab
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"ftpvip/configs"
+)
+
+// Farm is one VIP with its pool, for Config.
+type Farm struct {
+	Name      string
+	VIP       configs.Addrs
+	Backends  []*Backend
+	Weights   []int  // one for each backend; none: the default
+	Scheduler string // "": the default
+	SNAT      string // as the file has it: none, masquerade, or addresses in brackets; "": the default
+	Rise      int    // 0: the default
+	Fall      int
+	Timeout   time.Duration
+}
+
+// Config writes an ftpvip.yaml. An empty carrier leaves the choice to ftpvip.
+func Config(carrier configs.Carrier, farms ...Farm) string {
+	var w strings.Builder
+	p := func(format string, args ...any) { fmt.Fprintf(&w, format+"\n", args...) }
+	p("vips:")
+	for _, f := range farms {
+		p("  - name: %s", f.Name)
+		p("    addresses: %s", yamlAddrs(f.VIP))
+		p("    port: 21")
+		p("    application: ftp-control")
+		p("    pool: %s", f.Name)
+	}
+	p("pools:")
+	for _, f := range farms {
+		p("  - name: %s", f.Name)
+		if f.Scheduler != "" {
+			p("    scheduler: %s", f.Scheduler)
+		}
+		if f.SNAT != "" {
+			p("    snat: %s", f.SNAT)
+		}
+		p("    backends:")
+		for i, b := range f.Backends {
+			p("      - name: %s", b.Name)
+			p("        addresses: %s", yamlAddrs(b.Addrs))
+			if f.Weights != nil {
+				p("        weight: %d", f.Weights[i])
+			}
+		}
+		p("    health:")
+		p("      check: ftp-banner")
+		if f.Timeout != 0 {
+			p("      timeout: %s", f.Timeout)
+		}
+		if f.Rise != 0 {
+			p("      rise: %d", f.Rise)
+		}
+		if f.Fall != 0 {
+			p("      fall: %d", f.Fall)
+		}
+	}
+	if carrier != "" {
+		p("helper:")
+		p("  carrier: %s", carrier)
+	}
+	return w.String()
+}
+
+// SNATTo is Farm.SNAT with an address for each family.
+func SNATTo(a configs.Addrs) string { return yamlAddrs(a) }
+
+func yamlAddrs(a configs.Addrs) string {
+	var list []string
+	for _, addr := range a.All() {
+		list = append(list, fmt.Sprintf("%q", addr))
+	}
+	return "[" + strings.Join(list, ", ") + "]"
+}

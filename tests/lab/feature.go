@@ -1,0 +1,128 @@
+package lab
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Feature is something that a machine may lack.
+type Feature string
+
+// The features.
+const (
+	Root      Feature = "root"
+	NFT       Feature = "nft"
+	VSFTPD    Feature = "vsftpd"
+	PyFTPDlib Feature = "pyftpdlib"
+	Curl      Feature = "curl"
+	LFTP      Feature = "lftp"
+	// CTHelper is the kernel's nfnetlink_cthelper, which the carrier of that name needs.
+	CTHelper Feature = "nfnetlink_cthelper"
+)
+
+// Missing is the error of a feature that is not there.
+type Missing struct {
+	Feature Feature
+	Why     error
+}
+
+// Error implements error.
+func (m *Missing) Error() string {
+	return fmt.Sprintf("this machine lacks %s: %v", m.Feature, m.Why)
+}
+
+// Unwrap returns the reason.
+func (m *Missing) Unwrap() error { return m.Why }
+
+// Check returns nil where the feature is there, else a *Missing. It tries, and does not guess from versions.
+func (f Feature) Check() error {
+	var err error
+	switch f {
+	case Root:
+		if !Inside() {
+			err = ErrNeedsRoot
+		}
+	case CTHelper:
+		err = probeCTHelper()
+	case PyFTPDlib:
+		err = exec.Command(Python, "-c", "import pyftpdlib.servers").Run()
+	case NFT, VSFTPD, Curl, LFTP:
+		_, err = exec.LookPath(string(f))
+	}
+	if err != nil {
+		return &Missing{Feature: f, Why: err}
+	}
+	return nil
+}
+
+// Python runs the lab's scripts: the distribution's interpreter, which has the distribution's modules.
+const Python = "/usr/bin/python3"
+
+// probeCTHelper lists the registered helpers: the kernel answers EINVAL where the subsystem does not exist.
+func probeCTHelper() error {
+	const get = 1 // NFNL_MSG_CTHELPER_GET, linux/netfilter/nfnetlink_cthelper.h
+	r := nl.NewNetlinkRequest(unix.NFNL_SUBSYS_CTHELPER<<8|get, unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
+	r.AddRawData([]byte{unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, 0})
+	_, err := r.Execute(unix.NETLINK_NETFILTER, 0)
+	return err
+}
+
+// Kernel is what FTPVIP_KERNEL says of the kernel under test: how much it is expected to have.
+type Kernel string
+
+// The kernels.
+const (
+	// Small is a cloud micro-VM's kernel, without nfnetlink_cthelper. It is the default: what it lacks may be
+	// lacking anywhere.
+	Small Kernel = "small"
+	// Stock is a distribution's kernel. The run in tests/vm has one.
+	Stock Kernel = "stock"
+)
+
+// beyond lists what each kernel is known to lack, so that lacking it is no fault.
+var beyond = map[Kernel][]Feature{
+	Small: {CTHelper},
+	Stock: nil,
+}
+
+// Expected tells whether f should be there: then a missing f is a failure under FTPVIP_STRICT=1, and else only a
+// reason to skip.
+func (f Feature) Expected() bool {
+	k := Kernel(os.Getenv("FTPVIP_KERNEL"))
+	if k == "" {
+		k = Small
+	}
+	for _, lacking := range beyond[k] {
+		if f == lacking {
+			return false
+		}
+	}
+	return true
+}
+
+// TB is the part of testing.TB that Require needs.
+type TB interface {
+	Helper()
+	Skipf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// Require skips the test where a feature is missing; under FTPVIP_STRICT=1 it fails, unless the kernel under test
+// is known not to have the feature.
+func Require(t TB, features ...Feature) {
+	t.Helper()
+	for _, f := range features {
+		err := f.Check()
+		switch {
+		case err == nil:
+		case os.Getenv("FTPVIP_STRICT") == "1" && f.Expected():
+			t.Fatalf("%v (FTPVIP_STRICT=1)", err)
+		default:
+			t.Skipf("%v", err)
+		}
+	}
+}
