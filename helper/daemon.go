@@ -79,7 +79,7 @@ func (d *Daemon) start(ctx context.Context) error {
 			return err
 		}
 		d.trackers = append(d.trackers, tracker)
-		number := d.cfg.FirstQueue + uint16(i) //nolint:gosec // validated: at most 65535
+		number := d.cfg.FirstQueue + uint16(i)
 		q, err := openQueue(ctx, number, d.log, func(q *queue, id uint32, b []byte) { d.handle(q, tracker, id, b) })
 		if err != nil {
 			return err

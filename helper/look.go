@@ -57,7 +57,6 @@ func parseQueues(r io.Reader) (map[uint16]QueueState, error) {
 			}
 			n[i] = v
 		}
-		//nolint:gosec // parsed with 32 bits
 		q := QueueState{
 			Number: uint16(n[0]), PeerPortID: uint32(n[1]), Waiting: uint32(n[2]),
 			Dropped: uint32(n[5]), UserDropped: uint32(n[6]), Packets: uint32(n[7]),

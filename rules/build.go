@@ -183,7 +183,7 @@ func sourceGroups(cfg *configs.Config, f configs.Family) []Element {
 // baseChains makes the chains that hang on hooks. Their number and their rules are always the same.
 func baseChains(cfg *configs.Config) []*Chain {
 	first := cfg.Helper.FirstQueue
-	last := first + uint16(cfg.Helper.Queues-1) //nolint:gosec // validated: 1..64
+	last := first + uint16(cfg.Helper.Queues-1)
 	chains := []*Chain{
 		{Name: chainPrerouting, Base: &Base{Type: TypeNAT, Hook: HookPrerouting, Priority: priorityDstNAT}},
 		{Name: chainOutput, Base: &Base{Type: TypeNAT, Hook: HookOutput, Priority: priorityDstNAT}},

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -166,7 +167,7 @@ func (p *Plan) diffChains(have, want *Ruleset, renew func(Rule) bool) {
 	for _, w := range want.Chains {
 		h := old[w.Name]
 		delete(old, w.Name)
-		if h != nil && h.sameHook(w) && equalRules(h.Rules, w.Rules) && !anyRule(h.Rules, renew) {
+		if h != nil && h.sameHook(w) && equalRules(h.Rules, w.Rules) && !slices.ContainsFunc(h.Rules, renew) {
 			continue
 		}
 		if h != nil {
@@ -196,15 +197,6 @@ func (p *Plan) flush(c *Chain) {
 		p.FlushRules = append(p.FlushRules, c)
 		p.old[c.Name] = c
 	}
-}
-
-func anyRule(rules []Rule, f func(Rule) bool) bool {
-	for _, r := range rules {
-		if f(r) {
-			return true
-		}
-	}
-	return false
 }
 
 // refersTo tells whether a rule names one of the objects or sets.

@@ -120,7 +120,7 @@ func addrPortBytes(a netip.Addr, p uint16) string { return addrBytes(a) + portBy
 // slotBytes is a slot number in the host's byte order, as jhash and numgen leave it in a register.
 func slotBytes(n int) string {
 	var b [4]byte
-	binary.NativeEndian.PutUint32(b[:], uint32(n)) //nolint:gosec // slot numbers are below 65521
+	binary.NativeEndian.PutUint32(b[:], uint32(n))
 	return string(b[:])
 }
 
@@ -145,10 +145,11 @@ func SlotTarget(e Element) netip.AddrPort {
 	return netip.AddrPortFrom(addr, binary.BigEndian.Uint16([]byte(e.Data[n:])))
 }
 
-// ChainType and Hook are nft's words.
 type (
+	// ChainType is nft's word for what a base chain may do.
 	ChainType string
-	Hook      string
+	// Hook is nft's word for the place where a base chain hangs.
+	Hook string
 )
 
 // The chain types and hooks that we use.

@@ -166,8 +166,8 @@ func shares(slots int, candidates []candidate) []int {
 // permutation returns offset and step of a backend's walk through the slots.
 func permutation(name string, slots int) (offset, skip int) {
 	h := hash(name)
-	n := uint64(slots)                       //nolint:gosec // positive
-	return int(h % n), int(mix(h)%(n-1)) + 1 //nolint:gosec // below slots
+	n := uint64(slots)
+	return int(h % n), int(mix(h)%(n-1)) + 1
 }
 
 // hash is a stable hash of a backend's name: FNV-1a, finished by a mixer since FNV alone spreads short names badly.

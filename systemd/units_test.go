@@ -48,7 +48,7 @@ func TestVerify(t *testing.T) {
 		t.Skip(err)
 	}
 	files := units(t)
-	out, err := exec.CommandContext(t.Context(), analyze, append([]string{"verify", "--man=no"}, files...)...).CombinedOutput() //nolint:gosec // our files
+	out, err := exec.CommandContext(t.Context(), analyze, append([]string{"verify", "--man=no"}, files...)...).CombinedOutput()
 	if err != nil || len(out) > 0 {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
@@ -56,7 +56,7 @@ func TestVerify(t *testing.T) {
 	if err := os.WriteFile(files[0], []byte("[Service]\nType=nonsense\nExecStart=/bin/true\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err = exec.CommandContext(t.Context(), analyze, "verify", "--man=no", files[0]).CombinedOutput() //nolint:gosec // our file
+	out, err = exec.CommandContext(t.Context(), analyze, "verify", "--man=no", files[0]).CombinedOutput()
 	if err == nil && len(out) == 0 {
 		t.Error("systemd-analyze verify accepts a unit of nonsense")
 	}

@@ -60,8 +60,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	var exit *exitError
-	if !errors.As(err, &exit) {
+	exit, ok := errors.AsType[*exitError](err)
+	if !ok {
 		// cobra's own errors: unknown commands, flags and arguments
 		_, _ = fmt.Fprintf(stderr, "ftpvip: %v\nRun 'ftpvip --help' for usage.\n", err)
 		return exitUsage
@@ -77,15 +77,14 @@ func fail(err error, other int) error {
 	if err == nil {
 		return nil
 	}
-	var exit *exitError
-	if errors.As(err, &exit) {
+	if _, ok := errors.AsType[*exitError](err); ok {
 		return err
 	}
-	var bad *configs.Error
+	_, bad := errors.AsType[*configs.Error](err)
 	switch {
-	case errors.As(err, &bad) && !errors.Is(err, fs.ErrPermission):
+	case bad && !errors.Is(err, fs.ErrPermission):
 		return &exitError{exitConfig, err}
-	case errors.As(err, &bad):
+	case bad:
 		return &exitError{exitPermission, err}
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, fs.ErrPermission):
 		return &exitError{exitPermission, fmt.Errorf("%w\nftpvip needs root, or CAP_NET_ADMIN and a writable state directory", err)}
@@ -109,7 +108,7 @@ func (a *app) root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(*cobra.Command, []string) error {
 			return errors.New("a command is missing")
 		},
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.startLog() },

@@ -200,7 +200,7 @@ func helperState(cfg configs.Helper) (helperStatus, error) {
 		return h, err
 	}
 	for i := range cfg.Queues {
-		n := cfg.FirstQueue + uint16(i) //nolint:gosec // validated: at most 65535
+		n := cfg.FirstQueue + uint16(i)
 		q, ok := queues[n]
 		if !ok {
 			h.Unheard = append(h.Unheard, n)

@@ -78,7 +78,7 @@ func TestRegister(t *testing.T) {
 	}
 	nft := func(command string) {
 		t.Helper()
-		if out, err := exec.CommandContext(t.Context(), "nft", command).CombinedOutput(); err != nil { //nolint:gosec // fixed
+		if out, err := exec.CommandContext(t.Context(), "nft", command).CombinedOutput(); err != nil {
 			t.Fatalf("nft %q: %v\n%s", command, err, out)
 		}
 	}

@@ -75,7 +75,7 @@ func (b *batch) chain(kind netlink.HeaderType, c *rules.Chain) error {
 		}
 		nested(ae, unix.NFTA_CHAIN_HOOK, func(ae *netlink.AttributeEncoder) {
 			ae.Uint32(unix.NFTA_HOOK_HOOKNUM, hookNumbers[c.Base.Hook])
-			ae.Int32(unix.NFTA_HOOK_PRIORITY, int32(c.Base.Priority)) //nolint:gosec // between -150 and 300
+			ae.Int32(unix.NFTA_HOOK_PRIORITY, int32(c.Base.Priority))
 		})
 		ae.Uint32(unix.NFTA_CHAIN_POLICY, nfAccept)
 		ae.String(unix.NFTA_CHAIN_TYPE, string(c.Base.Type))
@@ -166,7 +166,7 @@ func element(list []byte, e *rules.Element) []byte {
 	case e.Data != "":
 		list = attrNested(list, unix.NLA_F_NESTED|unix.NFTA_SET_ELEM_DATA, unix.NFTA_DATA_VALUE, e.Data)
 	}
-	binary.NativeEndian.PutUint16(list[start:], uint16(len(list)-start)) //nolint:gosec // below 256
+	binary.NativeEndian.PutUint16(list[start:], uint16(len(list)-start))
 	binary.NativeEndian.PutUint16(list[start+2:], unix.NLA_F_NESTED|unix.NFTA_LIST_ELEM)
 	return list
 }
@@ -179,7 +179,7 @@ const (
 
 // attr appends a netlink attribute, padded to 4 bytes.
 func attr(b []byte, kind uint16, data string) []byte {
-	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofNlAttr+len(data))) //nolint:gosec // bounded by the callers
+	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofNlAttr+len(data)))
 	b = binary.NativeEndian.AppendUint16(b, kind)
 	b = append(b, data...)
 	for len(b)%unix.NLA_ALIGNTO != 0 {
@@ -191,7 +191,7 @@ func attr(b []byte, kind uint16, data string) []byte {
 // attrNested appends an attribute that holds one other.
 func attrNested(b []byte, outer, inner uint16, data string) []byte {
 	padded := (len(data) + unix.NLA_ALIGNTO - 1) / unix.NLA_ALIGNTO * unix.NLA_ALIGNTO
-	b = binary.NativeEndian.AppendUint16(b, uint16(2*unix.SizeofNlAttr+padded)) //nolint:gosec // bounded by the callers
+	b = binary.NativeEndian.AppendUint16(b, uint16(2*unix.SizeofNlAttr+padded))
 	b = binary.NativeEndian.AppendUint16(b, outer)
 	return attr(b, inner, data)
 }

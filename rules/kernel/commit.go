@@ -64,7 +64,7 @@ func encode(p *rules.Plan, native bool) (*batch, error) {
 		try(b.chain(unix.NFT_MSG_NEWCHAIN, c))
 	}
 	for i, s := range p.AddSets {
-		try(b.set(s, uint32(i+1))) //nolint:gosec // far below 2^32
+		try(b.set(s, uint32(i+1)))
 	}
 	for _, s := range p.AddElems {
 		b.elements(unix.NFT_MSG_NEWSETELEM, s)
@@ -167,7 +167,7 @@ func readable(conn *netlink.Conn) (bool, error) {
 	var n int
 	var pollErr error
 	err = raw.Control(func(fd uintptr) {
-		n, pollErr = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) //nolint:gosec // a file descriptor
+		n, pollErr = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
 	})
 	return n > 0, errors.Join(err, pollErr)
 }

@@ -156,7 +156,7 @@ func load(k rules.Key) []expr.Any {
 // slotNumber leaves a slot number in reg1, in the host's byte order.
 func slotNumber(s rules.DNATSlot) []expr.Any {
 	f := familyOf(s.Family)
-	mod := uint32(s.Slots) //nolint:gosec // at most 65521
+	mod := uint32(s.Slots)
 	switch s.Scheduler {
 	case configs.RoundRobin:
 		return []expr.Any{&expr.Numgen{Register: reg1, Modulus: mod, Type: unix.NFT_NG_INCREMENTAL}}

@@ -98,7 +98,7 @@ func inStep(t testing.TB, k *Kernel, want *rules.Ruleset) {
 
 func nft(t testing.TB, command string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "nft", command).CombinedOutput() //nolint:gosec // from this file
+	out, err := exec.CommandContext(t.Context(), "nft", command).CombinedOutput()
 	if err != nil {
 		t.Fatalf("nft %q: %v\n%s", command, err, out)
 	}
@@ -205,7 +205,7 @@ func TestTransitions(t *testing.T) {
 func hasIRC(t *testing.T) bool {
 	t.Helper()
 	k := open(t)
-	err := exec.CommandContext(t.Context(), "nft", `table inet probe { ct helper x { type "irc" protocol tcp; } }`).Run() //nolint:gosec // fixed
+	err := exec.CommandContext(t.Context(), "nft", `table inet probe { ct helper x { type "irc" protocol tcp; } }`).Run()
 	return err == nil && k != nil
 }
 

@@ -164,7 +164,7 @@ func verdictChain(data []byte) string {
 	for ad.Next() {
 		switch ad.Type() {
 		case unix.NFTA_VERDICT_CODE:
-			code = int32(ad.Uint32()) //nolint:gosec // verdicts are signed
+			code = int32(ad.Uint32())
 		case unix.NFTA_VERDICT_CHAIN:
 			chain = ad.String()
 		}

@@ -41,7 +41,7 @@ func userData(s *rules.Set) []byte {
 	u := userdata.AppendUint32(nil, userdata.NFTNL_UDATA_SET_KEYBYTEORDER, hostEndian)
 	u = userdata.AppendUint32(u, userdata.NFTNL_UDATA_SET_DATABYTEORDER, 0)
 	numgen := word(nil, 0, 0)                 // NFTNL_UDATA_NUMGEN_TYPE: incremental
-	numgen = word(numgen, 1, uint32(s.Slots)) //nolint:gosec // NFTNL_UDATA_NUMGEN_MOD; at most 65521
+	numgen = word(numgen, 1, uint32(s.Slots)) // NFTNL_UDATA_NUMGEN_MOD
 	numgen = word(numgen, 2, 0)               // NFTNL_UDATA_NUMGEN_OFFSET
 	u = userdata.Append(u, userdata.NFTNL_UDATA_SET_KEY_TYPEOF, typeOf(exprNumgen, numgen))
 	address := payload(descIP, ipDaddr)

@@ -87,7 +87,7 @@ func TestText(t *testing.T) {
 // the golden text with nft itself.
 func TestKernel(t *testing.T) {
 	lab.Require(t, lab.Root, lab.NFT)
-	scenarios(t, func(t *testing.T, dir string, want *rules.Ruleset) {
+	scenarios(t, func(t *testing.T, _ string, want *rules.Ruleset) {
 		k, err := kernel.Open()
 		if err != nil {
 			t.Fatal(err)
@@ -181,12 +181,11 @@ func printed(text string) []string {
 
 func nft(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(context.Background(), "nft", args...) //nolint:gosec // fixed arguments
+	cmd := exec.CommandContext(context.Background(), "nft", args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.Output()
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			t.Fatalf("nft %s: %v\n%s", strings.Join(args, " "), err, exit.Stderr)
 		}
 		t.Fatal(err)
