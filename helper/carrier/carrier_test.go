@@ -82,7 +82,7 @@ func TestRegister(t *testing.T) {
 			t.Fatalf("nft %q: %v\n%s", command, err, out)
 		}
 	}
-	nft(`table inet probe { ct helper x { type "ftpvip" protocol tcp; l3proto ip6; } }`)
+	nft(`table inet probe { ct helper x { type "ftpvip" protocol tcp; l3proto ip6; }; }`)
 	if err := Unregister(); err != nil {
 		t.Errorf("removing a helper in use is an error: %v", err)
 	}

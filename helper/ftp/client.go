@@ -1,0 +1,237 @@
+package ftp
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// maxUser is how much of a user name is kept.
+const maxUser = 64
+
+// clientLine acts on a whole command line at t.orig[t.line:end].
+func (s *Session) clientLine(t *stream, end int) {
+	line := t.orig[t.line:end]
+	content, _ := splitEnd(line)
+	if len(content) == 0 {
+		return // servers differ in whether they answer an empty line
+	}
+	s.stats.Commands++
+	v := scanVerb(content, true)
+	cmd := v.command()
+	odd := !v.clean || !graphic(content[v.end:])
+	if isActive(content) && (odd || v.end < len(content) && content[v.end] != ' ') {
+		s.refuse(FromClient, cmd, ReasonObscured, netip.AddrPort{})
+		blank(t, t.line, end, 'X')
+		s.pending.push(awaitOther)
+		return
+	}
+	arg := v.end
+	for arg < len(content) && content[arg] == ' ' {
+		arg++
+	}
+	wait := awaitOther
+	switch cmd {
+	case CmdPASV:
+		wait = awaitPASV
+	case CmdEPSV:
+		wait = awaitEPSV
+		if strings.EqualFold(strings.TrimSpace(string(content[arg:])), "ALL") {
+			wait = awaitEPSVAll
+			s.epsvAll = true // until the server says no
+		}
+	case CmdAUTH:
+		if isTLSArg(content[arg:]) {
+			wait = awaitAUTH
+		}
+	case CmdUSER:
+		s.stats.User = printName(content[arg:])
+	case CmdPORT, CmdEPRT:
+		s.activeCommand(t, cmd, arg, len(content))
+	case CmdLPRT:
+		s.refuse(FromClient, cmd, ReasonLongAddr, netip.AddrPort{})
+		neutralise(t, arg, len(content))
+	case CmdLPSV:
+		s.refuse(FromClient, cmd, ReasonLongAddr, netip.AddrPort{})
+		blank(t, t.line+v.start, t.line+v.end, 'X')
+	case CmdNone, CmdOther:
+	}
+	s.pending.push(wait)
+}
+
+// isTLSArg reports whether AUTH asks for TLS (RFC 4217, section 4; the others are older names).
+func isTLSArg(arg []byte) bool {
+	switch strings.ToUpper(strings.TrimSpace(string(arg))) {
+	case "TLS", "SSL", "TLS-C", "TLS-P":
+		return true
+	}
+	return false
+}
+
+// activeCommand acts on PORT or EPRT whose argument is at arg to n of the line.
+func (s *Session) activeCommand(t *stream, cmd Command, arg, n int) {
+	if arg >= n {
+		return // the server will say so
+	}
+	text := t.orig[t.line+arg : t.line+n]
+	var (
+		to    netip.AddrPort
+		e     eprt
+		octal bool
+		why   Reason
+	)
+	if cmd == CmdPORT {
+		var ok bool
+		if to, octal, ok = parsePort(text); !ok {
+			why = ReasonMalformed
+		}
+	} else {
+		e, why = parseEprt(text)
+		to, octal = e.to, e.octal
+	}
+	if why == ReasonNone {
+		why = s.checkActive(to, octal)
+	}
+	if why != ReasonNone {
+		s.refuse(FromClient, cmd, why, to)
+		neutralise(t, arg, n)
+		return
+	}
+	d := DataConn{Command: cmd, At: to, Port: to.Port(), To: to}
+	if !s.oneArm() {
+		s.openTwoArm(t, d, arg, n)
+		return
+	}
+	s.openOneArm(t, d, e, arg, n)
+}
+
+// openTwoArm makes the expectation for a command that passes as it is.
+func (s *Session) openTwoArm(t *stream, d DataConn, arg, n int) {
+	err := s.opener.Open(d)
+	switch {
+	case err == nil:
+		s.stats.Opened[d.Command]++
+		s.event(Event{Kind: EventExpected, Command: d.Command, Data: d})
+	case isQuota(err):
+		s.refuseErr(FromClient, d.Command, ReasonQuota, d.To, err)
+		neutralise(t, arg, n)
+	default:
+		// The backend may still get through: a source group gives its
+		// connections the VIP as well, only without being announced.
+		s.event(Event{Kind: EventOpenFailed, Reason: ReasonOpen, Command: d.Command, Data: d, Err: err})
+	}
+}
+
+// openOneArm makes the expectation and names our own address to the backend.
+func (s *Session) openOneArm(t *stream, d DataConn, e eprt, arg, n int) {
+	d.At = netip.AddrPortFrom(s.ends.Seen, d.To.Port())
+	size := n - arg
+	text := t.orig[t.line+arg : t.line+n]
+	for size > 0 && text[size-1] == ' ' {
+		size--
+	}
+	var fits func(p uint16) bool
+	if d.Command == CmdPORT {
+		want := min(size-len(sixText(s.ends.Seen)), 7)
+		fits = func(p uint16) bool { return portLen(p) == want }
+	} else {
+		want := min(size-5-len(s.ends.Seen.String()), 5)
+		fits = func(p uint16) bool { return digits(p) == want }
+	}
+	if s.onlyPadding(d.Command, size) || t.frozen() > arg {
+		s.noFit(FromClient, d.Command, d.To)
+		return
+	}
+	port, why, err := s.open(d, d.To.Port(), fits)
+	switch {
+	case why != ReasonNone:
+		s.refuseErr(FromClient, d.Command, why, d.To, err)
+		neutralise(t, arg, n)
+		return
+	case port == 0:
+		s.noFit(FromClient, d.Command, d.To)
+		return
+	}
+	at := netip.AddrPortFrom(s.ends.Seen, port)
+	var out string
+	if d.Command == CmdPORT {
+		out, _ = fitPort(at, size)
+	} else {
+		out, _ = fitEprt(e.delim, e.family, at, size)
+	}
+	t.edit(t.line+arg, []byte(out))
+	s.event(Event{Kind: EventRewritten, Dir: FromClient, Command: d.Command, Named: d.To})
+}
+
+// onlyPadding reports whether the argument is longer than leading zeros can
+// make ours: never so for EPRT.
+func (s *Session) onlyPadding(cmd Command, size int) bool {
+	return cmd == CmdPORT && size > len("000,000,000,000,000,000")
+}
+
+// checkActive applies the policy to the address that PORT or EPRT names.
+func (s *Session) checkActive(to netip.AddrPort, octal bool) Reason {
+	client := s.ends.Client.Addr()
+	switch {
+	case to.Addr().Is4() != client.Is4():
+		return ReasonFamily
+	case to.Addr() != client && !s.policy.FXPAllow:
+		return ReasonThirdParty
+	case to.Port() < s.policy.portsMin():
+		return ReasonLowPort
+	case s.epsvAll:
+		return ReasonEPSVAll
+	case octal && !s.oneArm(): // in one-arm mode the backend reads our own writing
+		return ReasonAmbiguous
+	}
+	return ReasonNone
+}
+
+// neutralise turns the argument into one that no server takes, so that it
+// answers 500 or 501 at once.
+func neutralise(t *stream, arg, n int) {
+	const refused = "refused"
+	b := make([]byte, n-arg)
+	for i := range b {
+		b[i] = 'x'
+	}
+	if t.frozen() <= arg {
+		copy(b, refused)
+	}
+	t.edit(t.line+arg, b)
+}
+
+// blank overwrites everything but CR and LF.
+func blank(t *stream, from, to int, with byte) {
+	b := make([]byte, to-from)
+	for i, c := range t.orig[from:to] {
+		if b[i] = with; c == '\r' || c == '\n' {
+			b[i] = c
+		}
+	}
+	t.edit(from, b)
+}
+
+// graphic reports whether b is ASCII without controls.
+func graphic(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// printName makes a user name fit for a log.
+func printName(b []byte) string {
+	var t strings.Builder
+	for _, r := range string(b) {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == '\ufffd' {
+			r = '?'
+		}
+		if t.Len() >= maxUser {
+			break
+		}
+		t.WriteRune(r)
+	}
+	return t.String()
+}

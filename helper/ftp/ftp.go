@@ -1,0 +1,159 @@
+// Package ftp reads FTP control connections (RFC 959, 1123, 2428, 4217) as a
+// gateway sees them, segment by segment, and decides what happens to each one.
+//
+// A [Session] is fed with the TCP payloads of one control connection, in both
+// directions. It assembles lines by sequence number, keeps track of which
+// replies are due, asks its [Opener] for the data connections that are
+// announced, and rewrites the announcements so that each end reads an address
+// that it can reach. A rewrite never changes the length of a segment, so
+// sequence numbers need no adjustment anywhere.
+//
+// # What is decided where the RFCs leave it open
+//
+// Early segments, beyond a gap, are dropped: TCP repeats them in order, and
+// nothing passes unread. When the sender repeats one of them three times over
+// half a second, the receiver has what is missing (it never came this way), and
+// the stream is picked up there.
+//
+// A pick-up in the middle (the helper was restarted, or the connection moved
+// here) needs no stored state. Whole lines at the start of a segment, or after
+// a line end, that look like FTP are the new start; a 227, 229 or 234 that
+// comes within 30 s may answer a command that was not seen. A session that
+// starts with the server's 220 is seen from its start: there the client's first
+// byte starts a line, and nothing but a line end starts another.
+//
+// A line that may need a change is held until it is whole, 200 ms at most. Then
+// its part goes on in a form that can still be completed: a sender may be
+// waiting for the acknowledgement (RFC 896).
+//
+// What policy refuses is turned, at equal length, into something that the other
+// end answers with an error at once: a command loses its argument, a reply
+// becomes a 425.
+//
+// An opaque session (AUTH TLS with its 234, or TLS from the first byte) is
+// readable again when either end sends a segment of whole lines of plain FTP:
+// CCC itself is encrypted. After TLS, gaps are normal: the kernel keeps TLS
+// records out of the queue.
+//
+// The package does no I/O, has no clock and starts no goroutine.
+package ftp
+
+import (
+	"errors"
+	"net/netip"
+)
+
+// Direction says who sent a segment.
+type Direction uint8
+
+// The two directions of a control connection.
+const (
+	FromClient Direction = iota
+	FromServer
+)
+
+// String returns "client" or "server".
+func (d Direction) String() string {
+	if d == FromServer {
+		return "server"
+	}
+	return "client"
+}
+
+// Endpoints are the fixed facts of one control connection.
+type Endpoints struct {
+	Client  netip.AddrPort // the client as it came in
+	VIP     netip.AddrPort // what the client connected to
+	Backend netip.AddrPort // where the connection was sent
+	Seen    netip.Addr     // the client as the backend sees it; invalid: Client.Addr()
+}
+
+// Policy says what is allowed on the control connections of one VIP.
+// The zero value is strict and needs no further setting.
+type Policy struct {
+	Advertise     netip.Addr             // what 227 replies name; invalid: the VIP's address
+	Aliases       []netip.Addr           // further addresses that the backend may name in a 227
+	Reserved      func(port uint16) bool // VIP ports that no data connection may get; may be nil
+	PortsMin      uint16                 // lowest port of a data connection; 0 means 1024 (RFC 2577, section 3)
+	FXPAllow      bool                   // PORT and EPRT may name a third party
+	DataSourceAny bool                   // passive data may come from another address than the client's
+}
+
+// DefaultPortsMin is the lowest data port where a Policy names none (RFC 2577, section 3).
+const DefaultPortsMin = 1024
+
+func (p *Policy) portsMin() uint16 {
+	if p.PortsMin == 0 {
+		return DefaultPortsMin
+	}
+	return p.PortsMin
+}
+
+// DataConn is one announced data connection, for which an expectation is wanted.
+type DataConn struct {
+	Command   Command        // the announcing verb: PASV, EPSV, PORT, EPRT
+	Passive   bool           // the client connects; otherwise the backend does
+	At        netip.AddrPort // where the connection will be sent to, as this host sees it: VIP:port, or the client (as the backend sees it):port
+	Port      uint16         // At's port
+	To        netip.AddrPort // where it must end: backend:port, or client:port
+	AnySource bool           // passive: the source may differ from the client's address
+}
+
+// Opener makes expectations. Open is called before the announcement passes.
+// ErrPortBusy asks for another port; with any other error the data connection
+// cannot be had, ErrQuota saying that policy forbids it.
+// Open must take an equal DataConn twice: a helper that was restarted reads a
+// retransmitted announcement again.
+type Opener interface {
+	Open(DataConn) error
+}
+
+// Errors that an Opener returns for the engine to act on.
+var (
+	ErrPortBusy = errors.New("port is taken by another connection")
+	ErrQuota    = errors.New("quota of expectations is used up")
+)
+
+// Action is what becomes of a segment.
+type Action uint8
+
+// The actions. A segment without a verdict is held.
+const (
+	Pass    Action = iota // goes on as it came
+	Drop                  // is dropped; TCP sends it again where that is needed
+	Rewrite               // goes on with another payload of the same length
+)
+
+// String returns "pass", "drop" or "rewrite".
+func (a Action) String() string {
+	switch a {
+	case Pass:
+		return "pass"
+	case Drop:
+		return "drop"
+	case Rewrite:
+		return "rewrite"
+	}
+	return "unknown"
+}
+
+// Verdict is the decision on one segment.
+type Verdict struct {
+	Tag     uint32
+	Action  Action
+	Payload []byte // with Rewrite: the whole new payload; valid until the next call on the Session
+}
+
+// Stats is what a session log wants to know.
+type Stats struct {
+	User     string              // last USER argument, printable, shortened
+	TLS      bool                // AUTH was accepted, or TLS from the first byte
+	Opened   [NumCommands]uint32 // announced data connections by verb
+	Refused  uint32              // refused by policy, or for want of an expectation
+	NoFit    uint32              // announcements that could not be rewritten at equal length
+	Commands uint32              // command lines read
+	Replies  uint32              // final replies read
+}
+
+// Opens is the number of data connections announced with c.
+func (s *Stats) Opens(c Command) uint32 { return s.Opened[c] }

@@ -1,0 +1,129 @@
+package ftp
+
+import (
+	"bytes"
+	"net/netip"
+)
+
+// group is what a 227 or 229 names: where it stands in the line, and its value.
+type group struct {
+	start, end int // with parentheses, where they are there
+	parens     bool
+	addr       netip.Addr // 227 only
+	port       uint16
+	delim      byte // 229 only
+}
+
+// found says how a reply was read.
+type found uint8
+
+const (
+	foundNone found = iota // names nothing
+	foundBad               // names something that is not allowed
+	foundOK
+)
+
+// parse227 reads the six numbers of a 227 reply, code and line end excepted, at
+// the place where clients find them: the first six numbers separated by commas,
+// with or without parentheses (RFC 1123, section 4.1.2.6). Blanks after commas
+// and leading zeros are taken; numbers are decimal. from is where to start.
+func parse227(line []byte, from int) (group, found) {
+	for i := from; i < len(line); i++ {
+		if !isDigit(line[i]) {
+			continue
+		}
+		nums, end, n := sixNumbers(line, i)
+		if n < 6 {
+			for i+1 < len(line) && isDigit(line[i+1]) {
+				i++
+			}
+			continue
+		}
+		g := group{start: i, end: end}
+		if end < len(line) && line[end] == ',' || i > 0 && line[i-1] == ',' {
+			return g, foundBad
+		}
+		if i > 0 && line[i-1] == '(' && end < len(line) && line[end] == ')' {
+			g.parens = true
+			g.start, g.end = i-1, end+1
+		}
+		var b [4]byte
+		for k, v := range nums {
+			if v > 255 {
+				return g, foundBad
+			}
+			if k < 4 {
+				b[k] = byte(v)
+			}
+		}
+		g.addr = netip.AddrFrom4(b)
+		g.port = uint16(nums[4]<<8 | nums[5]) //nolint:gosec // both at most 255
+		if g.addr.IsUnspecified() || g.port == 0 {
+			return g, foundBad
+		}
+		return g, foundOK
+	}
+	return group{}, foundNone
+}
+
+// sixNumbers reads up to six numbers separated by commas. Values stop at 256.
+func sixNumbers(line []byte, i int) (nums [6]int, end, n int) {
+	for n < 6 {
+		v, start := 0, i
+		for i < len(line) && isDigit(line[i]) {
+			v = min(v*10+int(line[i]-'0'), 256)
+			i++
+		}
+		if i == start {
+			break
+		}
+		if i-start > 3 {
+			v = 256
+		}
+		nums[n] = v
+		n++
+		end = i
+		if n == 6 || i == len(line) || line[i] != ',' {
+			break
+		}
+		i++
+		for i < len(line) && (line[i] == ' ' || line[i] == '\t') {
+			i++
+		}
+	}
+	return nums, end, n
+}
+
+// parse229 reads "(<d><d><d><port><d>)" (RFC 2428, section 3): the protocol
+// and the address must be missing, and all four delimiters the same.
+func parse229(line []byte, from int) (group, found) {
+	i := bytes.IndexByte(line[from:], '(')
+	if i < 0 {
+		return group{}, foundNone
+	}
+	i += from
+	g := group{start: i, end: len(line), parens: true}
+	if end := bytes.IndexByte(line[i:], ')'); end >= 0 {
+		g.end = i + end + 1
+	}
+	in := line[i+1:]
+	if len(in) < 6 {
+		return g, foundBad
+	}
+	d := in[0]
+	if d < 33 || d > 126 || isDigit(d) || in[1] != d || in[2] != d {
+		return g, foundBad
+	}
+	g.delim = d
+	port, k := 0, 3
+	for k < len(in) && isDigit(in[k]) {
+		port = min(port*10+int(in[k]-'0'), 1<<16)
+		k++
+	}
+	if k == 3 || k-3 > 5 || k+1 >= len(in) || in[k] != d || in[k+1] != ')' || port == 0 || port > 65535 {
+		return g, foundBad
+	}
+	g.port = uint16(port)
+	g.end = i + 1 + k + 2
+	return g, foundOK
+}

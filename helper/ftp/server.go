@@ -1,0 +1,281 @@
+package ftp
+
+import (
+	"bytes"
+	"net/netip"
+)
+
+// multi is the state of a multi-line reply (RFC 959, section 4.2).
+type multi struct {
+	code    int
+	refused bool   // its first line was neutralised
+	body    string // what its first line names now
+}
+
+// serverLine acts on a whole reply line at t.orig[t.line:end].
+func (s *Session) serverLine(t *stream, end int) {
+	line := t.orig[t.line:end]
+	content, _ := splitEnd(line)
+	code, sep, ok := replyCode(content)
+	if s.multi.code != 0 {
+		if !ok || sep != ' ' || code != s.multi.code {
+			return // inner lines may look like anything
+		}
+	} else if !ok {
+		return
+	} else if sep == '-' {
+		s.multi = multi{code: code}
+		if code == 227 || code == 229 {
+			s.announcement(t, len(content), code, false)
+		}
+		return
+	}
+	s.finalReply(t, len(content), code)
+	s.multi = multi{}
+}
+
+// finalReply acts on the last or only line of a reply.
+func (s *Session) finalReply(t *stream, n, code int) {
+	if code < 200 {
+		return // preliminary: the final one is to come
+	}
+	s.stats.Replies++
+	switch code {
+	case 227, 229:
+		s.announcement(t, n, code, true)
+		want := awaitPASV
+		if code == 229 {
+			want = awaitEPSV
+		}
+		if !s.pending.take(want) {
+			s.credit = false
+		}
+	case 234:
+		if s.pending.take(awaitAUTH) || s.credited() {
+			s.goOpaque()
+		}
+	default:
+		if a, ok := s.pending.complete(code); ok && a == awaitEPSVAll && code >= 400 {
+			s.epsvAll = false
+		}
+	}
+}
+
+// due reports whether a 227 or 229 is expected.
+func (s *Session) due(code int) bool {
+	if code == 227 && s.pending.has(awaitPASV) || code == 229 && s.pending.has(awaitEPSV) {
+		return true
+	}
+	return s.credited()
+}
+
+// announcement acts on a 227 or 229 line of n bytes (without its end).
+func (s *Session) announcement(t *stream, n, code int, final bool) {
+	cmd := CmdPASV
+	if code == 229 {
+		cmd = CmdEPSV
+	}
+	line := t.orig[t.line : t.line+n]
+	if !s.due(code) {
+		if final {
+			s.event(Event{Kind: EventUnexpected, Dir: FromServer, Command: cmd})
+		}
+		return
+	}
+	if s.multi.refused { // its first line said 425
+		t.edit(t.line, []byte("425"))
+		return
+	}
+	var (
+		g group
+		f found
+	)
+	if n > 4 {
+		if code == 227 {
+			g, f = parse227(line, 4)
+		} else {
+			g, f = parse229(line, 4)
+		}
+	}
+	if s.multi.body != "" { // its first line has named the address already
+		if f != foundNone {
+			s.layOut(t, n, g, s.multi.body)
+		}
+		return
+	}
+	named := netip.AddrPortFrom(g.addr, g.port)
+	switch f {
+	case foundNone:
+		if final { // some client may find something in it, still
+			s.refuseReply(t, n, cmd, ReasonMalformed, netip.AddrPort{}, nil)
+		}
+		return
+	case foundBad:
+		s.refuseReply(t, n, cmd, ReasonMalformed, named, nil)
+		return
+	case foundOK:
+	}
+	if why := s.checkPassive(code, g); why != ReasonNone {
+		s.refuseReply(t, n, cmd, why, named, nil)
+		return
+	}
+	s.openPassive(t, n, cmd, g)
+}
+
+// checkPassive applies the policy to what a 227 or 229 names.
+func (s *Session) checkPassive(code int, g group) Reason {
+	if g.port < s.policy.portsMin() {
+		return ReasonLowPort
+	}
+	if code == 229 {
+		return ReasonNone
+	}
+	if !s.advertised().Is4() || !s.ends.Backend.Addr().Is4() {
+		return ReasonFamily
+	}
+	if g.addr == s.ends.Backend.Addr() || g.addr == s.ends.VIP.Addr() || g.addr == s.advertised() {
+		return ReasonNone
+	}
+	for _, a := range s.policy.Aliases {
+		if g.addr == a.Unmap() {
+			return ReasonNone
+		}
+	}
+	return ReasonForeign
+}
+
+// openPassive makes the expectation and rewrites the reply.
+func (s *Session) openPassive(t *stream, n int, cmd Command, g group) {
+	d := DataConn{
+		Command: cmd, Passive: true,
+		At:        netip.AddrPortFrom(s.ends.VIP.Addr(), g.port),
+		Port:      g.port,
+		To:        netip.AddrPortFrom(s.ends.Backend.Addr(), g.port),
+		AnySource: s.policy.DataSourceAny,
+	}
+	l, had := s.parts(t, n, g)
+	var buf [maxLine]byte
+	fits := func(p uint16) bool {
+		body := s.body(g, p)
+		if len(body) < len(had) || body[:len(had)] != had {
+			return false
+		}
+		return len(body)-len(had) <= l.room(n)
+	}
+	port, why, err := s.open(d, g.port, fits)
+	if port != 0 && s.multi.code != 0 {
+		s.multi.body = s.body(g, port)
+	}
+	if port != 0 && cmd == CmdEPSV && port == g.port {
+		return // as good as it came
+	}
+	named := netip.AddrPortFrom(g.addr, g.port)
+	switch {
+	case why != ReasonNone:
+		s.refuseReply(t, n, cmd, why, named, err)
+		return
+	case port == 0:
+		if s.started > 0 { // part of our own address has gone on
+			s.refuseReply(t, n, cmd, ReasonTooSlow, named, nil)
+			return
+		}
+		s.noFit(FromServer, cmd, named)
+		return
+	}
+	body := s.body(g, port)
+	l.body = body[len(had):]
+	out, ok := l.fit(buf[:0], n)
+	if !ok {
+		s.noFit(FromServer, cmd, named)
+		return
+	}
+	s.write(t, out, cmd, named)
+}
+
+// layOut writes body into a further line of a multi-line reply.
+func (s *Session) layOut(t *stream, n int, g group, body string) {
+	l, had := s.parts(t, n, g)
+	if len(had) > len(body) || body[:len(had)] != had {
+		return
+	}
+	l.body = body[len(had):]
+	var buf [maxLine]byte
+	if out, ok := l.fit(buf[:0], n); ok {
+		t.edit(t.line, out)
+	}
+}
+
+func (s *Session) write(t *stream, out []byte, cmd Command, named netip.AddrPort) {
+	if string(out) == string(t.out(t.line, t.line+len(out))) {
+		return
+	}
+	t.edit(t.line, out)
+	s.event(Event{Kind: EventRewritten, Dir: FromServer, Command: cmd, Named: named})
+}
+
+// body is what clients look for, for port p.
+func (s *Session) body(g group, p uint16) string {
+	if g.delim == 0 {
+		return sixText(s.advertised()) + portText(p)
+	}
+	b := make([]byte, 0, 16)
+	b = append(b, '(', g.delim, g.delim, g.delim)
+	b = appendPadded(b, uint64(p), 0)
+	b = append(b, g.delim, ')')
+	return string(b)
+}
+
+// parts takes the line apart at g. had is the part of the body that has
+// already gone on, at the end of fixed.
+func (s *Session) parts(t *stream, n int, g group) (l layout, had string) {
+	line := t.orig[t.line : t.line+n]
+	l.open = g.parens && g.delim == 0
+	l.close = l.open
+	l.fixed = line[:4]
+	l.tail = line[g.end:]
+	k := min(t.frozen(), n)
+	if k <= 4 {
+		l.text = line[4:g.start]
+		return l, ""
+	}
+	l.fixed = t.out(t.line, t.line+k)
+	switch {
+	case s.started > 0:
+		l.open, l.glued = false, true
+		l.close = bytes.IndexByte(l.fixed, '(') >= 0
+		return l, sixText(s.advertised())[:s.started]
+	case k <= g.start:
+		l.text = line[k:g.start]
+	case g.delim != 0:
+		l.glued = true
+		had = string(line[g.start:min(k, g.end)])
+		l.tail = line[max(k, g.end):]
+	default: // the opening parenthesis has gone on
+		l.open, l.glued = false, true
+	}
+	return l, had
+}
+
+// refuseReply turns a 227 or 229 into a negative reply, so that the client
+// gives up at once. What has already gone on cannot be taken back: then the
+// rest is blanked, and no client finds an address.
+func (s *Session) refuseReply(t *stream, n int, cmd Command, why Reason, named netip.AddrPort, err error) {
+	s.refuseErr(FromServer, cmd, why, named, err)
+	b := make([]byte, 0, maxLine)
+	if t.frozen() == 0 && (s.multi.code == 0 || n > 3 && t.orig[t.line+3] == '-') {
+		s.multi.refused = s.multi.code != 0
+		b = append(b, "425"...)
+		b = append(b, t.orig[t.line+3:t.line+max(min(n, 4), 3)]...)
+	} else {
+		b = append(b, t.out(t.line, t.line+min(4, n))...)
+	}
+	text := "Data connection refused by gateway: " + why.String()
+	b = append(b, text[:max(min(len(text), n-len(b)), 0)]...)
+	b = appendBlanks(b, n-len(b))
+	if t.frozen() > 4 {
+		for i := t.frozen(); i < n; i++ {
+			b[i] = ' '
+		}
+	}
+	t.edit(t.line, b)
+}

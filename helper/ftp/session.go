@@ -1,0 +1,214 @@
+package ftp
+
+import (
+	"bytes"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// Times after which the engine stops waiting.
+const (
+	holdTime   = 200 * time.Millisecond // a held line for its rest
+	gapTime    = 500 * time.Millisecond // a gap, at least, and
+	gapCount   = 3                      // so many arrivals of the segment after it
+	creditTime = 30 * time.Second       // a reply to a command from before the pick-up
+)
+
+// Session is the engine's state for one control connection. It is used by one
+// goroutine at a time.
+type Session struct {
+	ends    Endpoints
+	policy  Policy
+	opener  Opener
+	onEvent func(Event)
+
+	streams [2]stream
+	pending pending
+	multi   multi
+	stats   Stats
+
+	born    time.Time // when the first segment came
+	now     time.Time // of the current call
+	started int       // bytes of our address that went on ahead of the rest of a 227
+	begun   bool      // a segment was seen
+	fresh   bool      // seen from its very start
+	credit  bool      // picked up in the middle: one 227, 229 or 234 may answer a command not seen
+	epsvAll bool      // EPSV ALL was said (RFC 2428, section 4)
+	opaque  bool
+	closing bool // opaque from the current line on
+}
+
+// NewSession returns a Session for a control connection that may be new or
+// already running: it finds out by itself.
+func NewSession(e Endpoints, p Policy, o Opener) *Session {
+	e.Client = unmap(e.Client)
+	e.VIP = unmap(e.VIP)
+	e.Backend = unmap(e.Backend)
+	if e.Seen = e.Seen.Unmap(); !e.Seen.IsValid() {
+		e.Seen = e.Client.Addr()
+	}
+	return &Session{ends: e, policy: p, opener: o}
+}
+
+func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
+
+// SetPolicy changes the policy for what comes from now on.
+func (s *Session) SetPolicy(p Policy) { s.policy = p }
+
+// OnEvent sets the function that is told what happens. It is called from
+// within Segment and Expire, and must not call the Session.
+func (s *Session) OnEvent(f func(Event)) { s.onEvent = f }
+
+// Stats returns what the session has seen so far.
+func (s *Session) Stats() Stats { return s.stats }
+
+// Opaque says that the session is encrypted: its segments pass unread.
+func (s *Session) Opaque() bool { return s.opaque }
+
+func (s *Session) event(e Event) {
+	if s.onEvent != nil {
+		s.onEvent(e)
+	}
+}
+
+func (s *Session) refuse(dir Direction, c Command, why Reason, named netip.AddrPort) {
+	s.refuseErr(dir, c, why, named, nil)
+}
+
+func (s *Session) refuseErr(dir Direction, c Command, why Reason, named netip.AddrPort, err error) {
+	s.stats.Refused++
+	s.event(Event{Kind: EventRefused, Reason: why, Dir: dir, Command: c, Named: named, Err: err})
+}
+
+func (s *Session) noFit(dir Direction, c Command, named netip.AddrPort) {
+	s.stats.NoFit++
+	s.event(Event{Kind: EventNoFit, Dir: dir, Command: c, Named: named})
+}
+
+func (s *Session) oneArm() bool { return s.ends.Seen != s.ends.Client.Addr() }
+
+func (s *Session) advertised() netip.Addr {
+	if s.policy.Advertise.IsValid() {
+		return s.policy.Advertise.Unmap()
+	}
+	return s.ends.VIP.Addr()
+}
+
+func (s *Session) credited() bool { return s.credit && s.now.Sub(s.born) < creditTime }
+
+func addrPort(a netip.AddrPort, p uint16) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), p) }
+func isBusy(err error) bool                              { return errors.Is(err, ErrPortBusy) }
+func isQuota(err error) bool                             { return errors.Is(err, ErrQuota) }
+
+// Segment feeds one TCP segment; tag is the caller's name for it. Verdicts for
+// it and for earlier held segments are appended to out. Without a verdict for
+// tag the segment is held: a later call releases it, Expire at the latest.
+//
+// A segment that was received before gets the very bytes of the first time. A
+// retransmission with other bytes is dropped, and so is a segment beyond a gap:
+// TCP sends it again once the gap is filled.
+func (s *Session) Segment(now time.Time, dir Direction, seq uint32, payload []byte, tag uint32, out []Verdict) []Verdict {
+	if len(payload) == 0 {
+		return append(out, Verdict{Tag: tag})
+	}
+	s.now = now
+	if !s.begun {
+		s.begin(dir, payload)
+	}
+	t := &s.streams[dir]
+	if s.opaque && !s.resume(dir, seq, payload) {
+		return append(out, Verdict{Tag: tag})
+	}
+	if !t.known {
+		s.pickUp(dir, t, seq)
+	}
+	d := int(int32(seq - t.next())) //nolint:gosec // sequence arithmetic (RFC 9293, section 3.4)
+	if d > 0 {
+		if t.synced && !s.missed(dir, t, seq) {
+			return append(out, Verdict{Tag: tag, Action: Drop})
+		}
+		out = s.giveUp(dir, t, out)
+		s.pickUp(dir, t, seq)
+		d = 0
+	}
+	at := t.index(seq)
+	if d < 0 {
+		switch s.again(dir, t, at, payload) {
+		case againOK:
+		case againBefore:
+			s.before(dir, t, payload[:-at])
+			at = 0
+		case againStart:
+			out = s.giveUp(dir, t, out)
+			t.redone = true
+			s.pickUp(dir, t, seq)
+			d, at = 0, 0
+		case againPass:
+			return append(out, Verdict{Tag: tag})
+		case againDrop:
+			return append(out, Verdict{Tag: tag, Action: Drop})
+		}
+	}
+	return s.take(dir, t, seq, at, -d, payload, tag, out)
+}
+
+// take reads a segment at position at, of which the first old bytes are known already.
+func (s *Session) take(dir Direction, t *stream, seq uint32, at, old int, payload []byte, tag uint32, out []Verdict) []Verdict {
+	n := len(payload)
+	if old < n {
+		t.append(payload[old:], at)
+		s.feed(dir, t, len(t.orig)-(n-old))
+		at = t.index(seq)
+	}
+	if s.closing {
+		out = s.closeStreams(out)
+	}
+	if len(t.held) > 0 {
+		out = t.release(out)
+	}
+	switch {
+	case at+n <= t.decided:
+		v := t.verdict(tag, at, n)
+		if old == n && v.Action == Pass && !bytes.Equal(payload, t.orig[at:at+n]) {
+			v = Verdict{Tag: tag, Action: Rewrite, Payload: t.out(at, at+n)} // a keepalive
+		}
+		return append(out, v)
+	case old >= n || len(t.held) >= maxHeld:
+		return append(out, Verdict{Tag: tag, Action: Drop}) // its first copy is held
+	}
+	if len(t.held) == 0 {
+		t.since = s.now
+	}
+	t.held = append(t.held, held{tag: tag, seq: seq, n: n})
+	return out
+}
+
+// Deadline is when Expire is to be called; zero: nothing is held.
+func (s *Session) Deadline() time.Time {
+	var d time.Time
+	for i := range s.streams {
+		if t := &s.streams[i]; len(t.held) > 0 {
+			if e := t.since.Add(holdTime); d.IsZero() || e.Before(d) {
+				d = e
+			}
+		}
+	}
+	return d
+}
+
+// Expire releases what was held too long. The sender may be waiting for an
+// acknowledgement of the first part of a line before it sends the rest (RFC
+// 896), so the part goes on, in a form that can still be completed.
+func (s *Session) Expire(now time.Time, out []Verdict) []Verdict {
+	s.now = now
+	for i := range s.streams {
+		t := &s.streams[i]
+		if len(t.held) == 0 || now.Before(t.since.Add(holdTime)) {
+			continue
+		}
+		s.letGo(Direction(i), t) //nolint:gosec // 0 or 1
+		out = t.release(out)
+	}
+	return out
+}

@@ -1,0 +1,190 @@
+package ftp
+
+import (
+	"bytes"
+	"time"
+)
+
+// Bounds of what one direction of a control connection may make us remember.
+const (
+	minHistory = 256      // first allocation
+	maxHistory = 16 << 10 // bytes kept for checking retransmissions
+	maxLine    = 512      // longest line that is held or acted on; RFC 959 sets no limit, servers do
+	maxHeld    = 256      // segments held for one line
+)
+
+// lineMode says what becomes of the rest of the current line.
+type lineMode uint8
+
+const (
+	lineRead   lineMode = iota // assembled, and acted on when whole
+	linePass                   // passes unread up to its end
+	linePoison                 // is blanked up to its end
+)
+
+// held is a segment without a verdict.
+type held struct {
+	tag uint32
+	seq uint32
+	n   int
+}
+
+// gap remembers the first of the segments that came too early.
+type gap struct {
+	seq   uint32
+	count int
+	since time.Time
+}
+
+// stream is one direction: what was received in order, and what was made of it.
+//
+// Positions are indexes into orig; sequence numbers are base plus an index, so
+// that they wrap around by themselves (RFC 9293, section 3.4).
+type stream struct {
+	orig []byte // bytes as they came, from base on
+	sent []byte // bytes as they went on; nil while there is no difference
+	base uint32 // sequence number of orig[0]
+
+	line    int      // where the current line starts
+	scanned int      // no line end before this
+	decided int      // bytes before this are final and may have gone on
+	mode    lineMode // of the current line
+	head    [4]byte  // its first bytes, where mode is not lineRead
+
+	known    bool   // base is valid
+	synced   bool   // a line start was recognised: line boundaries and gaps are to be trusted
+	origin   bool   // base is where the stream was picked up: nothing was discarded since
+	redone   bool   // was picked up a second time, further back
+	edited   bool   // editedTo is valid
+	editedTo uint32 // end of the last rewritten range
+
+	held  []held
+	since time.Time // when the first of held came
+	gap   gap
+}
+
+// next is the sequence number after the last byte received in order.
+func (t *stream) next() uint32 { return t.base + uint32(len(t.orig)) } //nolint:gosec // bounded by maxHistory and a segment
+
+// reset forgets everything and starts at seq.
+func (t *stream) reset(seq uint32) {
+	*t = stream{
+		orig: t.orig[:0], base: seq, known: true, origin: true,
+		redone: t.redone, edited: t.edited, editedTo: t.editedTo, held: t.held[:0],
+	}
+}
+
+// append takes in-order bytes. Room is made at the front, but never at the
+// expense of the current segment (from keep on), of a held one, or of a line
+// that is still read.
+func (t *stream) append(b []byte, keep int) {
+	if need := len(t.orig) + len(b); need > maxHistory {
+		cut := min(need-maxHistory/2, keep, t.decided)
+		if t.mode == lineRead {
+			cut = min(cut, t.line)
+		}
+		if len(t.held) > 0 {
+			cut = min(cut, t.index(t.held[0].seq))
+		}
+		if cut > 0 {
+			t.discard(cut)
+		}
+	}
+	t.orig = grow(t.orig, len(b))
+	t.orig = append(t.orig, b...)
+	if t.sent != nil {
+		t.sent = grow(t.sent, len(b))
+		t.sent = append(t.sent, b...)
+	}
+}
+
+// index is the position of seq.
+func (t *stream) index(seq uint32) int { return int(int32(seq - t.base)) } //nolint:gosec // sequence arithmetic
+
+// grow makes room for n more bytes by doubling, starting small: most control
+// connections never carry more than a few hundred bytes.
+func grow(b []byte, n int) []byte {
+	need := len(b) + n
+	if need <= cap(b) {
+		return b
+	}
+	c := max(cap(b), minHistory)
+	for c < need {
+		c *= 2
+	}
+	g := make([]byte, len(b), c)
+	copy(g, b)
+	return g
+}
+
+// discard forgets the first n bytes.
+func (t *stream) discard(n int) {
+	t.orig = t.orig[:copy(t.orig, t.orig[n:])]
+	if t.sent != nil {
+		t.sent = t.sent[:copy(t.sent, t.sent[n:])]
+	}
+	t.base += uint32(n) //nolint:gosec // bounded by maxHistory and a segment
+	t.line = max(t.line-n, 0)
+	t.scanned = max(t.scanned-n, 0)
+	t.decided -= n
+	t.origin = false
+}
+
+// out returns what goes on for orig[from:to].
+func (t *stream) out(from, to int) []byte {
+	if t.sent == nil {
+		return t.orig[from:to]
+	}
+	return t.sent[from:to]
+}
+
+// edit sets what goes on for the bytes from position at on. Bytes that were
+// decided before are left alone.
+func (t *stream) edit(at int, b []byte) {
+	if skip := t.decided - at; skip > 0 {
+		if skip >= len(b) {
+			return
+		}
+		at, b = at+skip, b[skip:]
+	}
+	if bytes.Equal(t.out(at, at+len(b)), b) {
+		return
+	}
+	if t.sent == nil {
+		t.sent = make([]byte, len(t.orig), cap(t.orig))
+		copy(t.sent, t.orig)
+	}
+	copy(t.sent[at:], b)
+	t.edited, t.editedTo = true, t.base+uint32(at+len(b)) //nolint:gosec // bounded by maxHistory and a segment
+}
+
+// frozen is how many bytes of the current line are final.
+func (t *stream) frozen() int { return max(t.decided-t.line, 0) }
+
+// verdict decides on bytes that are final.
+func (t *stream) verdict(tag uint32, at, n int) Verdict {
+	if t.sent == nil {
+		return Verdict{Tag: tag}
+	}
+	if bytes.Equal(t.sent[at:at+n], t.orig[at:at+n]) {
+		return Verdict{Tag: tag}
+	}
+	return Verdict{Tag: tag, Action: Rewrite, Payload: t.sent[at : at+n]}
+}
+
+// release appends the verdicts on all held segments that are decided by now.
+func (t *stream) release(out []Verdict) []Verdict {
+	n := 0
+	for _, h := range t.held {
+		at := t.index(h.seq)
+		if at+h.n > t.decided {
+			break
+		}
+		out = append(out, t.verdict(h.tag, at, h.n))
+		n++
+	}
+	if n > 0 {
+		t.held = t.held[:copy(t.held, t.held[n:])]
+	}
+	return out
+}
