@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -22,6 +24,8 @@ const (
 	LFTP      Feature = "lftp"
 	// CTHelper is the kernel's nfnetlink_cthelper, which the carrier of that name needs.
 	CTHelper Feature = "nfnetlink_cthelper"
+	// NFTQueue is the kernel's own queue statement.
+	NFTQueue Feature = "nft's queue statement"
 )
 
 // Missing is the error of a feature that is not there.
@@ -48,6 +52,8 @@ func (f Feature) Check() error {
 		}
 	case CTHelper:
 		err = probeCTHelper()
+	case NFTQueue:
+		err = probeQueue()
 	case PyFTPDlib:
 		err = exec.Command(Python, "-c", "import pyftpdlib.servers").Run()
 	case NFT, VSFTPD, Curl, LFTP:
@@ -71,12 +77,22 @@ func probeCTHelper() error {
 	return err
 }
 
+// probeQueue has the kernel check a rule, without making it.
+func probeQueue() error {
+	cmd := exec.Command("nft", "--check", "--file", "-")
+	cmd.Stdin = strings.NewReader("table inet probe { chain c { queue to 1; }; }")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
 // Kernel is what FTPVIP_KERNEL says of the kernel under test: how much it is expected to have.
 type Kernel string
 
 // The kernels.
 const (
-	// Small is a cloud micro-VM's kernel, without nfnetlink_cthelper. It is the default: what it lacks may be
+	// Small is a cloud micro-VM's kernel, without nfnetlink_cthelper and the queue statement. It is the default: what it lacks may be
 	// lacking anywhere.
 	Small Kernel = "small"
 	// Stock is a distribution's kernel. The run in tests/vm has one.
@@ -85,7 +101,7 @@ const (
 
 // beyond lists what each kernel is known to lack, so that lacking it is no fault.
 var beyond = map[Kernel][]Feature{
-	Small: {CTHelper},
+	Small: {CTHelper, NFTQueue},
 	Stock: nil,
 }
 
@@ -96,12 +112,7 @@ func (f Feature) Expected() bool {
 	if k == "" {
 		k = Small
 	}
-	for _, lacking := range beyond[k] {
-		if f == lacking {
-			return false
-		}
-	}
-	return true
+	return !slices.Contains(beyond[k], f)
 }
 
 // TB is the part of testing.TB that Require needs.

@@ -47,7 +47,7 @@ type Lab struct {
 	ClientAddrs  []configs.Addrs // what connections may come from; [0] is the default
 	VIPs         []configs.Addrs
 	BalancerLAN  configs.Addrs // the balancer's address in the backends' subnet
-	BalancerSNAT configs.Addrs // a second one, for `snat` with an address
+	BalancerSNAT configs.Addrs // a second one, for `snat` with an address; its text is longer than the clients'
 
 	Dir string // for files of the lab; gone when the lab is
 
@@ -68,7 +68,8 @@ type Backend struct {
 // Where things are. The documentation prefixes (RFC 5737, RFC 3849) stand for the internet.
 const (
 	client4, client6 = "198.51.100.", "2001:db8:1::" // client 11.., balancer or router 1
-	lan4, lan6       = "10.2.0.", "fd00::"           // backends 11.., balancer 1 and 5, router 254
+	lan4, lan6       = "10.2.0.", "fd00::"           // backends 11.., balancer 1, router 254
+	snat4, snat6     = "10.200.100.", "fd00::"       // balancer 105, in the same subnet
 	vip4, vip6       = "192.0.2.", "2001:db8::"      // 10, 20, ..
 )
 
@@ -81,10 +82,14 @@ func pair(net4, net6 string, n int) configs.Addrs {
 
 // subnet is a's network, as an interface address; host is the address alone.
 func subnet(a netip.Addr) netip.Prefix {
-	if a.Is4() {
+	switch {
+	case a.Is6():
+		return netip.PrefixFrom(a, 64)
+	case a.IsPrivate():
+		return netip.PrefixFrom(a, 8)
+	default:
 		return netip.PrefixFrom(a, 24)
 	}
-	return netip.PrefixFrom(a, 64)
 }
 
 func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
@@ -111,7 +116,7 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 	if o.Log == nil {
 		o.Log = func(string) {}
 	}
-	l := &Lab{Arm: o.Arm, log: o.Log, prefix: o.Name, BalancerLAN: pair(lan4, lan6, 1), BalancerSNAT: pair(lan4, lan6, 5)}
+	l := &Lab{Arm: o.Arm, log: o.Log, prefix: o.Name, BalancerLAN: pair(lan4, lan6, 1), BalancerSNAT: pair(snat4, snat6, 105)}
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	for i := range max(o.Clients, 1) {
 		l.ClientAddrs = append(l.ClientAddrs, pair(client4, client6, 11+i))

@@ -41,6 +41,7 @@ type Program struct {
 	Path   string // of the binary
 	Config string // path of its configuration
 	State  string // its --state-dir
+	Log    string // the helper's --log-level; "": the default
 
 	lab *Lab
 }
@@ -99,8 +100,12 @@ func (p *Program) StartHelper(ctx context.Context, w io.Writer) (*Helper, error)
 		return nil, err
 	}
 	defer socket.Close()
+	words := []string{"helper"}
+	if p.Log != "" {
+		words = []string{"--log-level", p.Log, "helper"}
+	}
 	process, err := p.lab.Balancer.Start(p.lab.ctx, Command{
-		Args:   p.args("helper"),
+		Args:   p.args(words...),
 		Env:    []string{"NOTIFY_SOCKET=" + socket.LocalAddr().String(), "NO_COLOR=1"},
 		Stderr: w,
 	})

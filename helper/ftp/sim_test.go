@@ -1,0 +1,199 @@
+package ftp
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sim is two senders, the engine, and two receivers.
+type sim struct {
+	t      testing.TB
+	s      *Session
+	now    time.Time
+	stream [2][]byte // what the senders say
+	sent   [2]int    // how far they have come
+	base   [2]uint32
+	got    [2][]byte // what the receivers have, zero-filled, and
+	have   [2][]bool // which of it
+	held   map[uint32]simSeg
+	tag    uint32
+	lost   bool // a gap was given up: nothing more to be said about the rest
+	opaque bool
+}
+
+type simSeg struct {
+	dir    Direction
+	at     int
+	b      []byte
+	forged bool
+}
+
+func newSim(t testing.TB, e Endpoints, talk, replies string) *sim {
+	s := &sim{t: t, now: time.Unix(1700000000, 0), held: map[uint32]simSeg{}, base: [2]uint32{0xffffff80, 77}}
+	s.stream = [2][]byte{[]byte(talk), []byte(replies)}
+	for i, b := range s.stream {
+		s.got[i], s.have[i] = make([]byte, len(b)), make([]bool, len(b))
+	}
+	s.s = NewSession(e, Policy{}, s)
+	s.s.OnEvent(func(e Event) {
+		s.lost = s.lost || e.Kind == EventGap || e.Kind == EventPickedUp
+		s.opaque = s.opaque || e.Kind == EventOpaque
+	})
+	return s
+}
+
+// Open checks what the engine asks for.
+func (s *sim) Open(d DataConn) error {
+	switch {
+	case d.Passive && (d.To.Addr() != backend4.Addr() || d.At.Addr() != vip4.Addr()),
+		!d.Passive && d.To.Addr() != client4.Addr(),
+		d.Port < 1024 || d.To.Port() < 1024 || d.At.Port() != d.Port:
+		s.t.Fatalf("opened %+v", d)
+	}
+	return nil
+}
+
+func (s *sim) honest(dir Direction, n int) {
+	n = min(n, len(s.stream[dir])-s.sent[dir])
+	at := s.sent[dir]
+	s.sent[dir] += n
+	s.send(dir, at, n, false)
+}
+
+func (s *sim) send(dir Direction, at, n int, forge bool) {
+	at = min(at, len(s.stream[dir]))
+	n = min(n, len(s.stream[dir])-at)
+	if n <= 0 || s.lost {
+		return
+	}
+	if at <= s.sent[dir] && !forge {
+		s.sent[dir] = max(s.sent[dir], at+n)
+	}
+	b := bytes.Clone(s.stream[dir][at : at+n])
+	if forge {
+		b[n/2] ^= 0x15
+	}
+	s.tag++
+	s.held[s.tag] = simSeg{dir, at, bytes.Clone(b), forge}
+	if simTrace {
+		s.t.Logf("%v at %d %q forged %v", dir, at, b, forge)
+	}
+	s.take(s.s.Segment(s.now, dir, s.base[dir]+uint32(at), b, s.tag, nil))
+}
+
+func (s *sim) expire(d time.Duration) {
+	s.now = s.now.Add(d)
+	s.take(s.s.Expire(s.now, nil))
+	if dl := s.s.Deadline(); !dl.IsZero() && !dl.After(s.now) {
+		s.t.Fatal("a deadline that has passed")
+	}
+}
+
+func (s *sim) take(vs []Verdict) {
+	for _, v := range vs {
+		seg, ok := s.held[v.Tag]
+		if !ok {
+			s.t.Fatalf("a second verdict for %d", v.Tag)
+		}
+		delete(s.held, v.Tag)
+		if simTrace {
+			s.t.Logf("verdict %+v on %q", v, seg.b)
+		}
+		b := seg.b
+		if v.Action == Drop {
+			continue
+		}
+		if v.Action == Rewrite {
+			b = v.Payload
+		}
+		if len(b) != len(seg.b) {
+			s.t.Fatalf("%d bytes became %d", len(seg.b), len(b))
+		}
+		if s.lost || s.opaque {
+			continue
+		}
+		if seg.forged && v.Action == Pass && len(b) > 1 && s.have[seg.dir][seg.at] && s.have[seg.dir][seg.at+len(b)-1] {
+			s.t.Fatalf("a forged retransmission passed: %q", b)
+		}
+		if seg.forged && (len(b) > 1 || !s.have[seg.dir][seg.at]) {
+			// New bytes, then: who comes first is right.
+			copy(s.stream[seg.dir][seg.at:], seg.b)
+			s.sent[seg.dir] = max(s.sent[seg.dir], seg.at+len(b))
+		}
+		for i, c := range b {
+			at := seg.at + i
+			if s.have[seg.dir][at] && s.got[seg.dir][at] != c {
+				s.t.Fatalf("byte %d from the %v was %q, now %q: %q", at, seg.dir, s.got[seg.dir][at], c, b)
+			}
+			s.have[seg.dir][at], s.got[seg.dir][at] = true, c
+		}
+	}
+}
+
+// drain lets the senders repeat what was not received until all of it was.
+func (s *sim) drain() {
+	for round := 0; ; round++ {
+		done := true
+		for dir := range s.stream {
+			at := 0
+			for at < len(s.have[dir]) && s.have[dir][at] {
+				at++
+			}
+			if at < len(s.have[dir]) {
+				done = false
+				s.send(Direction(dir), at, min(100, len(s.have[dir])-at), false)
+			}
+		}
+		s.expire(holdTime)
+		if s.lost || s.opaque {
+			return
+		}
+		if len(s.held) > 0 {
+			s.t.Fatalf("%d segments are still held", len(s.held))
+		}
+		if done {
+			return
+		}
+		if round > 1000 {
+			s.t.Fatal("the session stalls")
+		}
+	}
+}
+
+// check compares what was said with what was received, line by line.
+func (s *sim) check() {
+	if s.lost || s.opaque {
+		return
+	}
+	for dir := range s.stream {
+		at := 0
+		for line := range bytes.SplitAfterSeq(s.stream[dir], []byte{'\n'}) {
+			got := s.got[dir][at : at+len(line)]
+			at += len(line)
+			if len(line) > maxLine || bytes.Equal(line, got) {
+				continue
+			}
+			if Direction(dir) == FromServer {
+				if !bytes.HasPrefix(line, []byte("227")) && !bytes.HasPrefix(line, []byte("229")) {
+					s.t.Fatalf("%q became %q", line, got)
+				}
+				continue
+			}
+			letters := strings.Map(func(r rune) rune {
+				if r < 0x80 && isLetter(byte(r)) {
+					return r &^ 0x20
+				}
+				return -1
+			}, string(line))
+			if !strings.Contains(letters, "PORT") && !strings.Contains(letters, "EPRT") &&
+				!strings.Contains(letters, "LPRT") && !strings.Contains(letters, "LPSV") {
+				s.t.Fatalf("%q became %q", line, got)
+			}
+		}
+	}
+}
+
+// simTrace shows every segment and verdict of FuzzSession.
+const simTrace = false

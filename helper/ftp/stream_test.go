@@ -1,0 +1,191 @@
+package ftp
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTLSThenGarbage(t *testing.T) {
+	w := greeted(t, ends4(), Policy{})
+	w.client("AUTH TLS\r\n")
+	seq := w.seq[FromServer]
+	w.server("234 go on\r\n")
+	if !w.s.Opaque() || !w.s.Stats().TLS {
+		t.Fatal("not opaque")
+	}
+	w.toClient()
+	w.segment(FromServer, seq, "234 go on\r\n") // once more
+	if !w.s.Opaque() {
+		t.Fatal("readable through a retransmission")
+	}
+	w.client("\x16\x03\x01\x02\x00\x01\x00")
+	w.server("\x16\x03\x03\x00\x7a\x02\x00")
+	for _, g := range []string{"\x00\x01PORT 10,2,0,99,195,80\r\n", "\r\n227 x (10,2,0,11,195,80)\r\n", strings.Repeat("\xa5\n", 700)} {
+		w.client(g)
+		w.server(g)
+	}
+	// Segments that the queue never shows leave gaps.
+	w.seq[FromClient] += 1000
+	w.seq[FromServer] += 3000
+	w.toBackend()
+	w.client("\x8a\x00garbage")
+	eq(t, w.toBackend(), "\x8a\x00garbage")
+	w.wantOpened(0)
+	// CCC was said inside: in the clear from here.
+	w.client("PASV\r\n")
+	if w.s.Opaque() {
+		t.Fatal("still opaque")
+	}
+	w.toClient()
+	w.server("227 Entering Passive Mode (10,2,0,11,195,80).\r\n")
+	eq(t, w.toClient(), "227 Entering Passive Mode (192,0,2,10,195,80)\r\n")
+	w.wantOpened(1)
+}
+
+func TestTLSFailed(t *testing.T) {
+	// A server that goes on in the clear after a failed handshake.
+	w := greeted(t, ends4(), Policy{})
+	w.client("AUTH TLS\r\n")
+	w.server("234 go on\r\n")
+	w.client("\x16\x03\x01nonsense")
+	w.server("550 TLS handshake failed\r\n")
+	w.client("PORT 10,2,0,99,195,80\r\n")
+	w.wantRefused(ReasonThirdParty)
+}
+
+func TestAUTHRefused(t *testing.T) {
+	w := greeted(t, ends4(), Policy{})
+	w.client("AUTH TLS\r\n")
+	w.server("502 no\r\n")
+	w.server("234 what?\r\n")
+	if w.s.Opaque() {
+		t.Fatal("opaque")
+	}
+	w.client("PORT 10,2,0,99,195,80\r\n")
+	w.wantRefused(ReasonThirdParty)
+}
+
+func TestImplicitTLS(t *testing.T) {
+	w := newWire(t, ends4(), Policy{})
+	w.client("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+	w.server("\x16\x03\x03\x00\x7a\x02\x00")
+	if !w.s.Opaque() || !w.s.Stats().TLS {
+		t.Error("not opaque")
+	}
+	// But a server that greets in the clear gives it away.
+	w = newWire(t, ends4(), Policy{})
+	w.client("\x16\x03\x01\r\n")
+	w.server("220 ready\r\n")
+	w.client("PORT 10,2,0,99,195,80\r\n")
+	w.wantRefused(ReasonThirdParty)
+}
+
+func TestRetransmissionAfterRewrite(t *testing.T) {
+	w := greeted(t, ends4(), Policy{})
+	w.pasv()
+	seq := w.seq[FromServer]
+	in := "227 Entering Passive Mode (10,2,0,11,195,80).\r\n"
+	w.server(in)
+	first := w.toClient()
+	for range 3 {
+		w.segment(FromServer, seq, in)
+		eq(t, w.toClient(), first)
+	}
+	w.segment(FromServer, seq+10, in[10:30])
+	eq(t, w.toClient(), first[10:30])
+	w.segment(FromServer, seq+30, in[30:]+"226 x\r\n")
+	eq(t, w.toClient(), first[30:]+"226 x\r\n")
+	w.wantOpened(1)
+
+	w = greeted(t, oneArm4(), Policy{})
+	seq = w.seq[FromClient]
+	cmd := "PORT 203,0,113,9,195,80\r\n"
+	w.client(cmd)
+	first = w.toBackend()
+	w.segment(FromClient, seq, cmd)
+	eq(t, w.toBackend(), first)
+	w.wantOpened(1)
+	// A new helper makes the same choice.
+	w2 := newWire(t, oneArm4(), Policy{})
+	w2.client(cmd)
+	eq(t, w2.toBackend(), first)
+}
+
+func TestRSTMidLine(t *testing.T) {
+	// The connection is gone with a line half held: the daemon forgets the
+	// session; nothing was opened, and what was held can still be let go.
+	w := greeted(t, ends4(), Policy{})
+	w.client("PORT 203,0,113,9,19")
+	if len(w.held) != 1 {
+		t.Fatal("not held")
+	}
+	w.wantOpened(0)
+	w.expire(holdTime)
+	w.wantNoneHeld()
+	w.wantOpened(0)
+}
+
+func TestKeepaliveWithGarbage(t *testing.T) {
+	w := greeted(t, ends4(), Policy{})
+	w.client("NOOP\r\n")
+	w.toBackend()
+	w.segment(FromClient, w.seq[FromClient]-1, "\x00")
+	eq(t, w.toBackend(), "\n")
+}
+
+func TestEarlySegments(t *testing.T) {
+	w := greeted(t, ends4(), Policy{})
+	w.client("NOOP\r\n")
+	w.toBackend()
+	first, second := "PORT 203,0,113,9,", "195,80\r\nNOOP\r\n"
+	seq := w.seq[FromClient]
+	w.segment(FromClient, seq+uint32(len(first)), second)
+	eq(t, w.toBackend(), "")
+	w.segment(FromClient, seq, first)
+	w.segment(FromClient, seq+uint32(len(first)), second)
+	eq(t, w.toBackend(), first+second)
+	w.wantOpened(1)
+}
+
+func TestGapThatNeverFills(t *testing.T) {
+	// Packets that never came this way must not stall the session for ever.
+	w := greeted(t, ends4(), Policy{})
+	w.client("NOOP\r\n")
+	w.toBackend()
+	w.seq[FromClient] += 100
+	seq := w.seq[FromClient]
+	w.client("PASV\r\n")
+	for _, d := range []time.Duration{20, 200, 400} {
+		w.now = w.now.Add(d * time.Millisecond)
+		w.segment(FromClient, seq, "PASV\r\n")
+	}
+	eq(t, w.toBackend(), "PASV\r\n")
+	w.toClient()
+	w.server("227 x (10,2,0,11,195,80)\r\n")
+	w.wantOpened(1)
+	// What was missing is not let in later.
+	w.toBackend()
+	w.segment(FromClient, seq-25, "PORT 203,0,113,9,195,80\r\n")
+	eq(t, w.toBackend(), "")
+	w.wantOpened(1)
+}
+
+func TestHoleBeforeFirstCommand(t *testing.T) {
+	// The verb's start, then less before it, with a hole: so that the rest of
+	// the command could be mistaken for the start of a stream.
+	w := greeted(t, ends4(), Policy{})
+	seq := w.seq[FromClient]
+	w.segment(FromClient, seq+10, "POR")
+	w.expire(holdTime)
+	w.segment(FromClient, seq, "NOOP\r\n")
+	w.segment(FromClient, seq+6, "\r\n\r\n")
+	for range 4 {
+		w.now = w.now.Add(holdTime)
+		w.segment(FromClient, seq+13, "T 10,2,0,99,195,80\r\n")
+	}
+	if got := w.toBackend(); strings.Contains(got, "T 10,2") {
+		t.Errorf("%q passed", got)
+	}
+	w.wantOpened(0)
+}
