@@ -85,6 +85,24 @@ const (
 	Pass OnHelperDown = "pass" // packets pass unread
 )
 
+// FXP is what becomes of a PORT or EPRT that names a third party.
+type FXP string
+
+// The choices.
+const (
+	FXPRefuse FXP = "refuse"
+	FXPAllow  FXP = "allow"
+)
+
+// DataSource is where passive data connections may come from.
+type DataSource string
+
+// The choices.
+const (
+	SourceStrict DataSource = "strict" // the address of the control connection
+	SourceAny    DataSource = "any"    // any: carrier NAT may give each connection of a client another address
+)
+
 // SNATMode is how the source of a connection to a backend is hidden.
 type SNATMode string
 
@@ -149,6 +167,9 @@ type VIP struct {
 	Pool         string
 	Advertise    netip.Addr // what 227 replies name; invalid: the VIP's own IPv4 address
 	OnHelperDown OnHelperDown
+	FXP          FXP
+	PortsMin     uint16 // lowest port that PORT and EPRT may name, 1024 or more
+	DataSource   DataSource
 }
 
 // Backend is one server of a pool.
@@ -184,6 +205,11 @@ type Helper struct {
 	Queues     int    // number of NFQUEUE queues, 1..64
 	FirstQueue uint16 // number of the first one
 	Carrier    Carrier
+
+	// How many data connections may be announced and not yet open: of one client address, and of all.
+	MaxDataPerClient int
+	MaxData          int
+	Metrics          netip.AddrPort // where Prometheus metrics are served; invalid: nowhere
 }
 
 // Config is a whole, valid configuration.
