@@ -23,6 +23,7 @@ func TestReference(t *testing.T) {
 		VIPs: []VIP{{
 			Name: "ftp", Addrs: addrsOf("192.0.2.10", "2001:db8::10"), Port: 21, Application: FTPControl,
 			Pool: "farm", Advertise: netip.MustParseAddr("203.0.113.10"), OnHelperDown: Hold,
+			FXP: FXPRefuse, PortsMin: 1024, DataSource: SourceStrict,
 		}},
 		Pools: []Pool{{
 			Name: "farm", Scheduler: SourceHash, SNAT: SNAT{Mode: SNATNone}, SourceGroup: "ftp",
@@ -34,7 +35,7 @@ func TestReference(t *testing.T) {
 			},
 			Health: Health{Check: CheckFTPBanner, Timeout: 3 * time.Second, Rise: 2, Fall: 3},
 		}},
-		Helper: Helper{Queues: 2, FirstQueue: 2100, Carrier: CarrierAuto},
+		Helper: Helper{Queues: 2, FirstQueue: 2100, Carrier: CarrierAuto, MaxDataPerClient: 256, MaxData: 16384},
 	}
 	if diff := diffConfig(want, got); diff != "" {
 		t.Errorf("the reference file (-want +got):\n%s", diff)
@@ -129,5 +130,5 @@ func addrsOf(v4, v6 string) Addrs {
 }
 
 func diffConfig(want, got *Config) string {
-	return cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty())
+	return cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}), cmpopts.EquateEmpty())
 }

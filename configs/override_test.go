@@ -9,7 +9,7 @@ import (
 
 func TestOverride(t *testing.T) {
 	const file = "vips: []\nhelper:\n  queues: 8\n  carrier: cthelper\n"
-	fromFile := Helper{Queues: 8, FirstQueue: 2100, Carrier: CarrierCTHelper}
+	fromFile := helperOf(8, 2100, CarrierCTHelper)
 	tests := []struct {
 		name string
 		text string
@@ -20,23 +20,23 @@ func TestOverride(t *testing.T) {
 	}{
 		{name: "OK nothing set", want: fromFile},
 		{name: "OK environment", env: map[string]string{"FTPVIP_HELPER_QUEUES": "4", "FTPVIP_HELPER_CARRIER": "sane"},
-			want: Helper{Queues: 4, FirstQueue: 2100, Carrier: CarrierSane}},
+			want: helperOf(4, 2100, CarrierSane)},
 		{name: "OK environment, key not in the file", env: map[string]string{"FTPVIP_HELPER_FIRST_QUEUE": "0"},
-			want: Helper{Queues: 8, FirstQueue: 0, Carrier: CarrierCTHelper}},
+			want: helperOf(8, 0, CarrierCTHelper)},
 		{name: "OK environment, no helper in the file", text: "vips: []\n",
-			env: map[string]string{"FTPVIP_HELPER_QUEUES": "3"}, want: Helper{3, 2100, CarrierAuto}},
+			env: map[string]string{"FTPVIP_HELPER_QUEUES": "3"}, want: helperOf(3, 2100, CarrierAuto)},
 		{name: "OK environment says what the file says", env: map[string]string{"FTPVIP_HELPER_QUEUES": "8"},
 			want: fromFile},
 		{name: "OK empty variable is no variable", env: map[string]string{"FTPVIP_HELPER_QUEUES": ""}, want: fromFile},
 		{name: "OK variables that are no keys", env: map[string]string{"FTPVIP_STRICT": "1", "FTPVIP_CONFIG": "x"},
 			want: fromFile},
 		{name: "OK flag before environment", args: []string{"--queues=5"},
-			env: map[string]string{"FTPVIP_HELPER_QUEUES": "4"}, want: Helper{5, 2100, CarrierCTHelper}},
+			env: map[string]string{"FTPVIP_HELPER_QUEUES": "4"}, want: helperOf(5, 2100, CarrierCTHelper)},
 		{name: "OK flag not given", args: []string{}, want: fromFile},
 		{name: "OK flag not given, key not in the file", args: []string{}, text: "vips: []\n",
-			want: Helper{2, 2100, CarrierAuto}},
+			want: helperOf(2, 2100, CarrierAuto)},
 		{name: "OK environment mends the file", text: "vips: []\nhelper: {queues: 99}",
-			env: map[string]string{"FTPVIP_HELPER_QUEUES": "4"}, want: Helper{4, 2100, CarrierAuto}},
+			env: map[string]string{"FTPVIP_HELPER_QUEUES": "4"}, want: helperOf(4, 2100, CarrierAuto)},
 
 		{name: "bad number", env: map[string]string{"FTPVIP_HELPER_QUEUES": "four"},
 			err: `FTPVIP_HELPER_QUEUES: helper.queues: "four": is not a plain decimal number; allowed: 1..64; ` +
@@ -122,5 +122,13 @@ func clearEnv(t testing.TB) {
 	}
 	for _, key := range helperKeys {
 		t.Setenv(envName("helper."+key), "")
+	}
+}
+
+// helperOf is the helper section with everything else at its default.
+func helperOf(queues int, first uint16, carrier Carrier) Helper {
+	return Helper{
+		Queues: queues, FirstQueue: first, Carrier: carrier,
+		MaxDataPerClient: defaultMaxClient, MaxData: defaultMaxData,
 	}
 }

@@ -29,10 +29,10 @@ func TestParse(t *testing.T) {
 
 		{"OK defaults of a VIP", ftp + farm, func(c *Config) (any, any) {
 			return c.VIPs[0], VIP{Name: "ftp", Addrs: addrsOf("192.0.2.1", ""), Port: 21, Pool: "farm",
-				Application: FTPControl, OnHelperDown: Hold}
+				Application: FTPControl, OnHelperDown: Hold, FXP: FXPRefuse, PortsMin: 1024, DataSource: SourceStrict}
 		}},
 		{"OK defaults of the helper", ftp + farm, func(c *Config) (any, any) {
-			return c.Helper, Helper{Queues: 2, FirstQueue: 2100, Carrier: CarrierAuto}
+			return c.Helper, helperOf(2, 2100, CarrierAuto)
 		}},
 		{"OK defaults of health", ftp + farm, func(c *Config) (any, any) {
 			return c.Pools[0].Health, Health{Check: CheckFTPBanner, Timeout: 3 * time.Second, Rise: 2, Fall: 3}
@@ -41,6 +41,9 @@ func TestParse(t *testing.T) {
 		{"OK default weight", ftp + farm, func(c *Config) (any, any) { return c.Pools[0].Backends[0].Weight, 10 }},
 		{"OK default snat", ftp + farm, func(c *Config) (any, any) { return c.Pools[0].SNAT, SNAT{Mode: SNATNone} }},
 		{"OK health without keys", ftp + farm + "  health: {}", nil},
+		{"OK metrics", "{vips: [], helper: {metrics: \"[::1]:9121\"}}", func(c *Config) (any, any) {
+			return c.Helper.Metrics, netip.MustParseAddrPort("[::1]:9121")
+		}},
 
 		{"OK check of a tcp pool", tcpVIP(ftp) + farm,
 			func(c *Config) (any, any) { return c.Pools[0].Health.Check, CheckTCP }},

@@ -22,6 +22,9 @@ type rawVIP struct {
 	pool         field[string]
 	advertise    field[string]
 	onHelperDown field[string]
+	fxp          field[string]
+	portsMin     field[int]
+	dataSource   field[string]
 }
 
 type rawPool struct {
@@ -56,16 +59,20 @@ type rawHelper struct {
 	queues     field[int]
 	firstQueue field[int]
 	carrier    field[string]
+	maxClient  field[int]
+	maxData    field[int]
+	metrics    field[string]
 }
 
 // The keys of each map, in the order of the reference file.
 var (
 	rootKeys    = []string{"vips", "pools", "helper"}
-	vipKeys     = []string{"name", "addresses", "port", "application", "pool", "advertise", "on_helper_down"}
+	vipKeys     = []string{"name", "addresses", "port", "application", "pool", "advertise", "on_helper_down",
+		"fxp", "ports_min", "data_source"}
 	poolKeys    = []string{"name", "scheduler", "snat", "source_group", "backends", "health"}
 	backendKeys = []string{"name", "addresses", "port", "weight", "aliases", "passive_ports"}
 	healthKeys  = []string{"check", "timeout", "rise", "fall"}
-	helperKeys  = []string{"queues", "first_queue", "carrier"}
+	helperKeys  = []string{"queues", "first_queue", "carrier", "max_data_per_client", "max_data", "metrics"}
 )
 
 // The numbers that are allowed.
@@ -75,6 +82,8 @@ var (
 	countBounds      = bounds{1, 100} // rise and fall
 	queuesBounds     = bounds{1, 64}
 	firstQueueBounds = bounds{0, 65535}
+	portsMinBounds   = bounds{1024, 65535}
+	maxDataBounds    = bounds{1, 1000000}
 )
 
 // What is allowed, in an admin's words.
@@ -87,6 +96,7 @@ const (
 	wantAliases     = "a list of IPv4 addresses"
 	wantPassive     = "FIRST-LAST within 1024..65535, such as 50000-50999"
 	wantTimeout     = "10ms..5m"
+	wantMetrics     = "ADDRESS:PORT, such as 127.0.0.1:9121 or \"[::1]:9121\""
 	wantVIPs        = "a list of VIPs, [] for none"
 	wantPools       = "a list of pools"
 	wantBackends    = "a list of at least one backend"
@@ -128,6 +138,9 @@ func (d *decoder) vip(n *yaml.Node, path string) rawVIP {
 		pool:         d.text(o, "pool", wantName),
 		advertise:    d.text(o, "advertise", wantAdvertise),
 		onHelperDown: d.text(o, "on_helper_down", list(onHelperDowns)),
+		fxp:          d.text(o, "fxp", list(fxps)),
+		portsMin:     d.number(o, "ports_min", portsMinBounds),
+		dataSource:   d.text(o, "data_source", list(dataSources)),
 	}
 }
 
@@ -192,6 +205,9 @@ func (d *decoder) helper(o object) rawHelper {
 		queues:     d.number(o, "queues", queuesBounds),
 		firstQueue: d.number(o, "first_queue", firstQueueBounds),
 		carrier:    d.text(o, "carrier", list(carriers)),
+		maxClient:  d.number(o, "max_data_per_client", maxDataBounds),
+		maxData:    d.number(o, "max_data", maxDataBounds),
+		metrics:    d.text(o, "metrics", wantMetrics),
 	}
 }
 

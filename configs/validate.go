@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +13,8 @@ var (
 	applications  = []Application{FTPControl, TCP}
 	schedulers    = []Scheduler{SourceHash, RoundRobin, Random}
 	onHelperDowns = []OnHelperDown{Hold, Pass}
+	fxps          = []FXP{FXPRefuse, FXPAllow}
+	dataSources   = []DataSource{SourceStrict, SourceAny}
 	carriers      = []Carrier{CarrierAuto, CarrierCTHelper, CarrierSane}
 	checks        = []Check{CheckNone, CheckTCP, CheckFTPBanner}
 	laterChecks   = []Check{CheckFTPLogin, CheckFTPTransfer, CheckExec} // part of the contract, not there yet
@@ -144,6 +147,8 @@ func or[T any](f field[T], byDefault T) T {
 const (
 	defaultQueues     = 2
 	defaultFirstQueue = 2100
+	defaultMaxClient  = 256
+	defaultMaxData    = 16384
 )
 
 func (c *checker) helper(raw rawHelper) Helper {
@@ -151,6 +156,10 @@ func (c *checker) helper(raw rawHelper) Helper {
 		Queues:     or(raw.queues, defaultQueues),
 		FirstQueue: uint16(or(raw.firstQueue, defaultFirstQueue)), //nolint:gosec // decoded within bounds
 		Carrier:    choose(c.report, raw.carrier, carriers, CarrierAuto),
+
+		MaxDataPerClient: or(raw.maxClient, defaultMaxClient),
+		MaxData:          or(raw.maxData, defaultMaxData),
+		Metrics:          c.metrics(raw.metrics),
 	}
 	if last := int(h.FirstQueue) + h.Queues - 1; last > firstQueueBounds.max {
 		c.at(raw.firstQueue.pos, fmt.Sprintf("the last of %d queues would be number %d", h.Queues, last),
@@ -158,6 +167,19 @@ func (c *checker) helper(raw rawHelper) Helper {
 			"start lower, or use fewer queues")
 	}
 	return h
+}
+
+// metrics is where the metrics are served: an address of this host, also a loopback or unspecified one.
+func (c *checker) metrics(f field[string]) netip.AddrPort {
+	if f.state != given || f.val == "" {
+		return netip.AddrPort{}
+	}
+	at, err := netip.ParseAddrPort(f.val)
+	if err != nil || at.Port() == 0 {
+		c.at(f.pos, "is not an address with a port", wantMetrics, "write both; 127.0.0.1 keeps it on this host")
+		return netip.AddrPort{}
+	}
+	return at
 }
 
 // duplicate reports the second use of a name.

@@ -5,6 +5,9 @@ import (
 	"net/netip"
 )
 
+// defaultPortsMin is the first port that no privileged service has (RFC 2577, section 3).
+const defaultPortsMin = 1024
+
 func (c *checker) vip(raw rawVIP) VIP {
 	v := VIP{
 		Name:         c.name(raw.name, "add it, such as: name: ftp"),
@@ -13,11 +16,15 @@ func (c *checker) vip(raw rawVIP) VIP {
 		Application:  choose(c.report, raw.application, applications, FTPControl),
 		Pool:         c.name(raw.pool, "add the name of one of the pools, such as: pool: farm"),
 		OnHelperDown: choose(c.report, raw.onHelperDown, onHelperDowns, Hold),
+		FXP:          choose(c.report, raw.fxp, fxps, FXPRefuse),
+		PortsMin:     uint16(or(raw.portsMin, defaultPortsMin)),
+		DataSource:   choose(c.report, raw.dataSource, dataSources, SourceStrict),
 	}
 	if v.Name == groupAuto || v.Name == groupOff {
 		c.at(raw.name.pos, "is a word that source_group uses", wantName+", and not auto or off", "use another name")
 	}
 	v.Advertise = c.advertise(raw, v)
+	c.policy(raw, v)
 	return v
 }
 
@@ -41,6 +48,22 @@ func (c *checker) advertise(raw rawVIP, v VIP) netip.Addr {
 			"delete it, or give the VIP an IPv4 address")
 	}
 	return c.addr(f, useAdvertise)
+}
+
+// policy reports keys about commands on a VIP whose commands nobody reads.
+func (c *checker) policy(raw rawVIP, v VIP) {
+	if v.Application == FTPControl {
+		return
+	}
+	report := func(at pos, state state) {
+		if state == given {
+			c.at(at, "has no effect on a VIP with application tcp: nobody reads its commands", "",
+				"delete it, or use application: ftp-control")
+		}
+	}
+	report(raw.fxp.pos, raw.fxp.state)
+	report(raw.portsMin.pos, raw.portsMin.state)
+	report(raw.dataSource.pos, raw.dataSource.state)
 }
 
 // uniqueListeners reports two VIPs on one address and port.
