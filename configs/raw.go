@@ -66,8 +66,8 @@ type rawHelper struct {
 
 // The keys of each map, in the order of the reference file.
 var (
-	rootKeys    = []string{"vips", "pools", "helper"}
-	vipKeys     = []string{"name", "addresses", "port", "application", "pool", "advertise", "on_helper_down",
+	rootKeys = []string{"vips", "pools", "helper"}
+	vipKeys  = []string{"name", "addresses", "port", "application", "pool", "advertise", "on_helper_down",
 		"fxp", "ports_min", "data_source"}
 	poolKeys    = []string{"name", "scheduler", "snat", "source_group", "backends", "health"}
 	backendKeys = []string{"name", "addresses", "port", "weight", "aliases", "passive_ports"}

@@ -41,7 +41,8 @@ func Build(cfg *configs.Config, state State, carrier string) *Ruleset {
 		}
 		r.Chains = append(r.Chains, chain)
 	}
-	r.Chains = append(r.Chains, baseChains(cfg)...)
+	r.Chains = append(r.Chains, inspectChains(cfg)...)
+	r.Chains = append(r.Chains, baseChains()...)
 	return r
 }
 
@@ -180,10 +181,25 @@ func sourceGroups(cfg *configs.Config, f configs.Family) []Element {
 	return groups
 }
 
-// baseChains makes the chains that hang on hooks. Their number and their rules are always the same.
-func baseChains(cfg *configs.Config) []*Chain {
+// inspectChains make the packets of control connections wait for the helper. They stand apart so that other
+// packets of the host pass with one look-up.
+func inspectChains(cfg *configs.Config) []*Chain {
 	first := cfg.Helper.FirstQueue
-	last := first + uint16(cfg.Helper.Queues-1)
+	last := first + uint16(cfg.Helper.Queues-1) // validated: 1..64
+	var chains []*Chain
+	for _, f := range configs.Families {
+		original := Key{f, OriginalDestination}
+		chains = append(chains, &Chain{Name: setName(stemInspect, f), Rules: []Rule{
+			rule(MatchOpaque{}, MatchTLSRecord{}, Accept{}),
+			rule(MatchFamily{f}, MatchTCP{}, MatchInSet{original, setName(stemPass, f)}, Queue{First: first, Last: last, Bypass: true}),
+			rule(Queue{First: first, Last: last}),
+		}})
+	}
+	return chains
+}
+
+// baseChains makes the chains that hang on hooks. Their number and their rules are always the same.
+func baseChains() []*Chain {
 	chains := []*Chain{
 		{Name: chainPrerouting, Base: &Base{Type: TypeNAT, Hook: HookPrerouting, Priority: priorityDstNAT}},
 		{Name: chainOutput, Base: &Base{Type: TypeNAT, Hook: HookOutput, Priority: priorityDstNAT}},
@@ -197,7 +213,7 @@ func baseChains(cfg *configs.Config) []*Chain {
 	}
 	for _, c := range chains {
 		for _, f := range configs.Families {
-			for _, statements := range chainRules(c.Name, f, first, last) {
+			for _, statements := range chainRules(c.Name, f) {
 				c.Rules = append(c.Rules, rule(append([]Statement{MatchFamily{f}}, statements...)...))
 			}
 		}
@@ -206,7 +222,7 @@ func baseChains(cfg *configs.Config) []*Chain {
 }
 
 // chainRules lists the rules of a base chain for one family, without the match of the family.
-func chainRules(chain string, f configs.Family, first, last uint16) [][]Statement {
+func chainRules(chain string, f configs.Family) [][]Statement {
 	destination := Key{f, Destination}
 	original := Key{f, OriginalDestination}
 	stem, _, _ := strings.Cut(chain, "-") // a twin has the same rules
@@ -227,13 +243,9 @@ func chainRules(chain string, f configs.Family, first, last uint16) [][]Statemen
 			{MatchTCP{}, MatchNew{}, MatchInSet{destination, setName(stemControl, f)}, SetHelper{setName(stemHelper, f)}},
 		}
 	case chainControl:
-		queue := func(stem string, bypass bool) []Statement {
-			return []Statement{
-				MatchTCP{}, MatchInSet{original, setName(stem, f)}, MatchPayload{},
-				Queue{First: first, Last: last, Bypass: bypass},
-			}
+		return [][]Statement{
+			{MatchTCP{}, MatchInSet{original, setName(stemControl, f)}, MatchPayload{}, Goto{setName(stemInspect, f)}},
 		}
-		return [][]Statement{queue(stemPass, true), queue(stemControl, false)}
 	case chainEmpty:
 		return [][]Statement{
 			{MatchTCP{}, MatchNew{}, MatchInSet{destination, setName(stemReset, f)}, RejectReset{}},

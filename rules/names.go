@@ -32,6 +32,14 @@ const (
 	chainEmptyInput   = "empty-input"
 )
 
+// stemInspect is the regular chain, one for each family, that control packets with payload go to.
+const stemInspect = "inspect"
+
+// OpaqueLabel is the bit of the conntrack labels that the helper sets on a control connection that it cannot
+// read, after AUTH TLS. There packets that begin like a TLS record need no queueing; on others they do, for else
+// anybody could hide a command behind such a byte.
+const OpaqueLabel = 115
+
 // poolChain is the regular chain that picks a slot of a pool.
 func poolChain(pool string) string { return "pool-" + pool }
 

@@ -88,7 +88,8 @@ func (s *Set) IsMap() bool { return len(s.Data) > 0 }
 
 // sameShape tells whether two sets differ in nothing but their elements.
 func (s *Set) sameShape(o *Set) bool {
-	return s.Name == o.Name && slices.Equal(s.Key, o.Key) && slices.Equal(s.Data, o.Data) && s.Interval == o.Interval
+	return s.Name == o.Name && slices.Equal(s.Key, o.Key) && slices.Equal(s.Data, o.Data) && s.Interval == o.Interval &&
+		s.Slots == o.Slots
 }
 
 // Element is one element of a set. The strings hold the very bytes of the kernel's registers, each component

@@ -66,6 +66,10 @@ type (
 	// MatchPayload matches packets with at least one byte of TCP payload: the load of the first byte of the
 	// inner header fails on others (net/netfilter/nft_payload.c).
 	MatchPayload struct{}
+	// MatchOpaque matches connections with OpaqueLabel.
+	MatchOpaque struct{}
+	// MatchTLSRecord matches packets whose payload begins like a TLS record: content type 20 to 23 (RFC 8446, 5.1).
+	MatchTLSRecord struct{}
 )
 
 // The actions.
@@ -103,6 +107,10 @@ type (
 	}
 	// RejectReset answers with a TCP reset.
 	RejectReset struct{}
+	// Accept ends the base chain.
+	Accept struct{}
+	// Goto goes on in a regular chain.
+	Goto struct{ Chain string }
 )
 
 // HashSeed is the seed of source-hash, the same on every box so that all of them agree.
@@ -125,6 +133,12 @@ func (s MatchInSet) Text() string { return s.Key.text() + " @" + s.Set }
 
 // Text implements Statement.
 func (MatchPayload) Text() string { return "@ih,0,8 0-255" }
+
+// Text implements Statement.
+func (MatchOpaque) Text() string { return fmt.Sprintf("ct label %d", OpaqueLabel) }
+
+// Text implements Statement.
+func (MatchTLSRecord) Text() string { return "@ih,0,8 20-23" }
 
 // Text implements Statement.
 func (s VerdictMap) Text() string { return s.Key.text() + " vmap @" + s.Map }
@@ -173,3 +187,9 @@ func (s Queue) Text() string {
 
 // Text implements Statement.
 func (RejectReset) Text() string { return "reject with tcp reset" }
+
+// Text implements Statement.
+func (Accept) Text() string { return "accept" }
+
+// Text implements Statement.
+func (s Goto) Text() string { return "goto " + s.Chain }

@@ -47,6 +47,9 @@ func (s *Set) kind() string {
 
 func (s *Set) lines() []string {
 	lines := []string{s.typeText()}
+	if s.Slots > 0 {
+		lines = append(lines, fmt.Sprintf("size %d", s.Slots))
+	}
 	if s.Interval {
 		lines = append(lines, "flags interval")
 	}

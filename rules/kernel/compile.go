@@ -81,11 +81,11 @@ func statement(s rules.Statement, native bool) ([]expr.Any, error) {
 	case rules.MatchInSet:
 		return append(load(s.Key), &expr.Lookup{SourceRegister: reg1, SetName: s.Set}), nil
 	case rules.MatchPayload:
-		return []expr.Any{
-			&expr.Payload{DestRegister: reg1, Base: payloadInner, Offset: 0, Len: 1},
-			&expr.Cmp{Op: expr.CmpOpGte, Register: reg1, Data: []byte{0}},
-			&expr.Cmp{Op: expr.CmpOpLte, Register: reg1, Data: []byte{255}},
-		}, nil
+		return firstByte(0, 255), nil
+	case rules.MatchTLSRecord:
+		return firstByte(20, 23), nil
+	case rules.MatchOpaque:
+		return label(rules.OpaqueLabel), nil
 	default:
 		return action(s, native)
 	}
@@ -115,6 +115,10 @@ func action(s rules.Statement, native bool) ([]expr.Any, error) {
 		return []expr.Any{queue(s, native)}, nil
 	case rules.RejectReset:
 		return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}, nil
+	case rules.Accept:
+		return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}, nil
+	case rules.Goto:
+		return []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: s.Chain}}, nil
 	}
 	return nil, fmt.Errorf("no expression for statement %T: this is a bug, please report it", s)
 }
@@ -128,6 +132,33 @@ func ctBit(key expr.CtKey, bit uint32) []expr.Any {
 			Mask: binaryutil.NativeEndian.PutUint32(bit), Xor: make([]byte, 4),
 		},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: make([]byte, 4)},
+	}
+}
+
+// firstByte matches packets whose TCP payload begins with a byte of that range.
+func firstByte(from, to byte) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: reg1, Base: payloadInner, Offset: 0, Len: 1},
+		&expr.Cmp{Op: expr.CmpOpGte, Register: reg1, Data: []byte{from}},
+		&expr.Cmp{Op: expr.CmpOpLte, Register: reg1, Data: []byte{to}},
+	}
+}
+
+// label matches connections with a bit of the conntrack labels, which are 128 bits in words of the host's order.
+func label(bit int) []expr.Any {
+	const size = 16
+	mask := make([]byte, 0, size)
+	for word := range size / 4 {
+		var w uint32
+		if bit/32 == word {
+			w = 1 << (bit % 32)
+		}
+		mask = binary.NativeEndian.AppendUint32(mask, w)
+	}
+	return []expr.Any{
+		&expr.Ct{Key: expr.CtKeyLABELS, Register: reg1},
+		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: size, Mask: mask, Xor: make([]byte, size)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: make([]byte, size)},
 	}
 }
 

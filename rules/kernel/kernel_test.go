@@ -185,13 +185,13 @@ func TestTransitions(t *testing.T) {
 			cfg.Helper = configs.Helper{Queues: 1, FirstQueue: 9}
 			return cfg
 		}()),
-		"other carrier": rules.Build(farm(2), rules.State{}, "irc"),
+		"other carrier": rules.Build(farm(2), rules.State{}, "ftp"),
 	}
 	for from, a := range states {
 		for to, b := range states {
 			t.Run(from+" to "+to, func(t *testing.T) {
-				if (from == "other carrier" || to == "other carrier") && !hasIRC(t) {
-					t.Skip("this kernel has no conntrack helper irc to stand in for another carrier")
+				if (from == "other carrier" || to == "other carrier") && !hasFTP(t) {
+					t.Skip("this kernel has no conntrack helper ftp to stand in for another carrier")
 				}
 				k := open(t)
 				apply(t, k, a)
@@ -202,10 +202,10 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
-// hasIRC tells whether the kernel has the conntrack helper irc, which stands in for another carrier.
-func hasIRC(t *testing.T) bool {
+// hasFTP tells whether the kernel has the conntrack helper ftp, which stands in for another carrier.
+func hasFTP(t *testing.T) bool {
 	t.Helper()
-	err := exec.CommandContext(t.Context(), "nft", `-c`, `table inet probe { ct helper x { type "irc" protocol tcp; }; }`).Run()
+	err := exec.CommandContext(t.Context(), "nft", `-c`, `table inet probe { ct helper x { type "ftp" protocol tcp; }; }`).Run()
 	return err == nil
 }
 

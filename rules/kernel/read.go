@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -126,15 +127,41 @@ func (k *Kernel) readSet(s *nftables.Set, want *rules.Set) (*rules.Set, error) {
 		return set, nil // a shape of no types: it is deleted, whatever it holds
 	}
 	set.Key, set.Data, set.Interval, set.Slots = want.Key, want.Data, want.Interval, want.Slots
-	elements, err := k.conn.GetSetElements(s)
-	if err != nil {
-		return nil, fmt.Errorf("reading the elements of %s: %w", s.Name, explain(err))
+	for try := 0; ; try++ {
+		elements, err := k.conn.GetSetElements(s)
+		if err != nil {
+			return nil, fmt.Errorf("reading the elements of %s: %w", s.Name, explain(err))
+		}
+		set.Elements = make([]rules.Element, 0, len(elements))
+		for i := range elements {
+			set.Elements = append(set.Elements, readElement(&elements[i], want))
+		}
+		if consistent(set.Elements) {
+			return set, nil
+		}
+		if try == readTries {
+			return nil, fmt.Errorf("reading the elements of %s: the kernel lists some of them twice, and so maybe others "+
+				"not at all, %d times in a row; try again", s.Name, try)
+		}
+		time.Sleep(readPause)
 	}
-	set.Elements = make([]rules.Element, 0, len(elements))
+}
+
+// A hash table without a fixed size grows in the background after it was filled. A list that is read meanwhile
+// leaves elements out, and has others twice in their place (net/netfilter/nft_set_hash.c, nft_rhash_walk). It
+// grows within milliseconds.
+const (
+	readTries = 200
+	readPause = 5 * time.Millisecond
+)
+
+// consistent tells whether no key stands there twice.
+func consistent(elements []rules.Element) bool {
+	seen := make(map[string]struct{}, len(elements))
 	for i := range elements {
-		set.Elements = append(set.Elements, readElement(&elements[i], want))
+		seen[elements[i].Key+elements[i].End] = struct{}{}
 	}
-	return set, nil
+	return len(seen) == len(elements)
 }
 
 func readElement(e *nftables.SetElement, want *rules.Set) rules.Element {
@@ -181,7 +208,7 @@ func sameAttributes(s *nftables.Set, want *rules.Set) bool {
 	return s.KeyType.GetNFTMagic() == w.keyType && s.KeyType.Bytes == w.keyLen && s.IsMap == want.IsMap() &&
 		(!s.IsMap || isVerdict(want) == (s.DataType.GetNFTMagic() == nftables.TypeVerdict.GetNFTMagic())) &&
 		(!s.IsMap || isVerdict(want) || s.DataType.GetNFTMagic() == w.dataType) &&
-		s.Interval == want.Interval && s.Concatenation == (w.flags&setConcat != 0) &&
+		s.Interval == want.Interval && s.Size == uint32(want.Slots) && s.Concatenation == (w.flags&setConcat != 0) &&
 		!s.HasTimeout && !s.Constant && !s.Dynamic
 }
 

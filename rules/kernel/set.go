@@ -71,19 +71,26 @@ func (b *batch) set(s *rules.Set, id uint32) error {
 			ae.Uint32(unix.NFTA_SET_DATA_TYPE, a.dataType)
 			ae.Uint32(unix.NFTA_SET_DATA_LEN, a.dataLen)
 		}
-		if a.flags&setConcat != 0 {
-			ae.Nested(unix.NFTA_SET_DESC, func(desc *netlink.AttributeEncoder) error {
-				nested(desc, setDescConcat, func(fields *netlink.AttributeEncoder) {
-					for _, t := range s.Key {
-						nested(fields, unix.NFTA_LIST_ELEM, func(field *netlink.AttributeEncoder) {
-							field.Uint32(setFieldLen, datatypes[t].size)
-						})
-					}
-				})
-				return nil
-			})
+		if s.Slots > 0 || a.flags&setConcat != 0 {
+			nested(ae, unix.NFTA_SET_DESC, func(ae *netlink.AttributeEncoder) { describeSet(ae, s) })
 		}
 		ae.Bytes(unix.NFTA_SET_USERDATA, userData(s))
+	})
+}
+
+// describeSet tells the size of a slot table, so that the kernel takes a hash table that never has to grow, or the
+// lengths of a concatenation's parts.
+func describeSet(ae *netlink.AttributeEncoder, s *rules.Set) {
+	if s.Slots > 0 {
+		ae.Uint32(unix.NFTA_SET_DESC_SIZE, uint32(s.Slots))
+		return
+	}
+	nested(ae, setDescConcat, func(ae *netlink.AttributeEncoder) {
+		for _, t := range s.Key {
+			nested(ae, unix.NFTA_LIST_ELEM, func(ae *netlink.AttributeEncoder) {
+				ae.Uint32(setFieldLen, datatypes[t].size)
+			})
+		}
 	})
 }
 

@@ -148,7 +148,7 @@ func loadable(t *testing.T, k *kernel.Kernel, text string) string {
 func withoutQueue(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
-		if !strings.Contains(line, " queue ") && !strings.Contains(line, "XT target") && strings.TrimSpace(line) != "" {
+		if !strings.Contains(line, "\tqueue ") && !strings.Contains(line, " queue ") && !strings.Contains(line, "XT target") && strings.TrimSpace(line) != "" {
 			b.WriteString(line)
 		}
 	}
