@@ -50,7 +50,7 @@ test-e2e: build
 
 # The same test binaries, inside Debian's stock kernel.
 test-vm: build
-	go test -tags vm -timeout 10m ./tests/vm
+	go test -tags vm -timeout 30m ./tests/vm
 	mkdir -p $(TESTBIN)
 	for p in $(KERNEL_TESTS); do go test -c -o $(TESTBIN)/$$(basename $$p).test $$p; done
 	FTPVIP_BIN=$(CURDIR)/bin/ftpvip tests/vm/kernel-tests $(TESTBIN) $(KERNEL_TESTS)

@@ -200,20 +200,28 @@ vm_boot_config() {
 }
 
 # vm_start KERNEL INITRD ROOT [QEMU OPTION...] starts qemu in the background, with ROOT as the guest's read-only
-# lower root and our standard input and output as its own, and sets vm_pid. It reads vm_memory (2G), vm_cpus (2)
+# lower root and our standard input and output as its own, and sets vm_pid. It reads vm_memory (2G), vm_cpus (1)
 # and vm_append (more kernel command line).
 vm_start() {
   local kernel=$1 initrd=$2 root=$3 release
   shift 3
   release=$(vm_release "$kernel")
   local share=security_model=none,multidevs=remap
+  local -a append=(
+    console=ttyS0 loglevel=5
+    oops=panic panic=-1 # with -no-reboot: qemu ends
+    no_timer_check      # the check panics when a busy host is late with its ticks
+    nowatchdog rcupdate.rcu_cpu_stall_suppress=1 # and these complain
+    mitigations=off
+    norandmaps # the emulator translates code anew for each address
+  )
   # A comma separates qemu's options; two are one in a value.
   # shellcheck disable=SC2054 # the commas are meant
   local -a args=(
-    -accel tcg,thread=multi -cpu max -smp "${vm_cpus:-2}" -m "${vm_memory:-2G}"
+    -accel tcg,thread=multi -cpu max -smp "${vm_cpus:-1}" -m "${vm_memory:-2G}"
     -nodefaults -no-user-config -no-reboot -display none
     -kernel "$kernel/boot/vmlinuz-$release" -initrd "$initrd"
-    -append "console=ttyS0 loglevel=5 panic=-1 oops=panic mitigations=off nowatchdog ${vm_append:-}"
+    -append "${append[*]} ${vm_append:-}"
     -chardev "file,id=console,path=${vm_work//,/,,}/console" -serial chardev:console
     -device virtio-rng-pci
     -virtfs "local,path=${root//,/,,},mount_tag=root,readonly=on,$share"

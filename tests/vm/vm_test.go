@@ -119,7 +119,7 @@ func TestGuest(t *testing.T) {
 	}
 	for _, tt := range needs {
 		t.Run(tt.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, "sh", "-euxc", tt.script)
 			// A process group, for the servers that a script leaves running.
@@ -252,7 +252,7 @@ func TestKilled(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "qemu to start", time.Minute, func() bool { return len(qemus(t, tmp)) > 0 })
+			eventually(t, "qemu to start", 3*time.Minute, func() bool { return len(qemus(t, tmp)) > 0 })
 			if err := cmd.Process.Signal(sig); err != nil {
 				t.Fatal(err)
 			}
