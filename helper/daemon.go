@@ -9,48 +9,59 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/ti-mo/conntrack"
 
 	"ftpvip/configs"
-	"ftpvip/helper/ftp"
-	"ftpvip/helper/packet"
+	"ftpvip/helper/live"
+	"ftpvip/helper/metrics"
+	"ftpvip/helper/ratelimit"
 )
 
-// How often the table is swept for sessions whose ending went unheard, and how long a session is silent
-// before conntrack is asked about it.
-const (
-	sweepEvery = time.Minute
-	sweepAfter = 10 * time.Minute
-	rewatch    = time.Second // pause before listening to conntrack's events again
-)
+// Options are what a helper is told besides its configuration.
+type Options struct {
+	Version string // for those who ask
+	Socket  string // path of the unix socket for those who ask; "": none
+}
 
 // Daemon is the helper.
 type Daemon struct {
-	log      *slog.Logger
-	cfg      configs.Helper
+	log     *slog.Logger
+	limit   *ratelimit.Handler
+	cfg     configs.Helper
+	opts    Options
+	pid     int
+	started time.Time
+
 	view     atomic.Pointer[view]
 	sessions *table
-	queues   []*queue
-	trackers []Tracker
+	flows    *flows
+	quota    *quota
+	count    counters
+	deaf     atomic.Bool // conntrack does not tell us of its events
+
+	workers []*worker
+	asker   Tracker // for what no packet waits for
+	retired chan retirement
+	drops   drops
 }
 
 // New makes a daemon for a configuration. It does nothing before Run.
-func New(cfg *configs.Config, log *slog.Logger) *Daemon {
-	d := &Daemon{log: log, cfg: cfg.Helper, sessions: newTable()}
-	d.view.Store(newView(cfg))
-	return d
-}
-
-// Reload takes a new configuration for sessions that begin from now on. The number of queues stays.
-func (d *Daemon) Reload(cfg *configs.Config) {
-	d.view.Store(newView(cfg))
-	if cfg.Helper != d.cfg {
-		d.log.Warn("helper settings take effect at the next start of the helper")
+func New(cfg *configs.Config, log *slog.Logger, opts Options) *Daemon {
+	limit := ratelimit.New(log.Handler())
+	d := &Daemon{
+		log: slog.New(limit), limit: limit, cfg: cfg.Helper, opts: opts, pid: os.Getpid(), started: time.Now(),
+		sessions: newTable(), flows: newFlows(), quota: newQuota(), retired: make(chan retirement, maxRetired),
 	}
+	d.view.Store(newView(cfg))
+	for i := range cfg.Helper.Queues {
+		d.workers = append(d.workers, &worker{number: cfg.Helper.FirstQueue + uint16(i)})
+	}
+	return d
 }
 
 // Run binds the queues, tells systemd that it is ready, and works until ctx ends. The error says why it could
@@ -58,48 +69,91 @@ func (d *Daemon) Reload(cfg *configs.Config) {
 func (d *Daemon) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if err := d.start(inner); err != nil {
+	var tasks sync.WaitGroup
+	listening := make(chan struct{})
+	tasks.Go(func() { d.hear(inner, listening) })
+	<-listening // before the first data connection is announced
+	err := d.start(inner)
+	var closers []interface{ Close() error }
+	if err == nil {
+		closers, err = d.serve(ctx)
+	}
+	if err != nil {
 		cancel()
+		tasks.Wait()
 		return errors.Join(err, d.stop())
 	}
-	d.log.Info("ready", "first_queue", d.cfg.FirstQueue, "queues", d.cfg.Queues)
+	d.examineHost()
+	tasks.Go(func() { d.clerk(inner) })
+	d.log.Info("ready", "version", d.opts.Version, "first_queue", d.cfg.FirstQueue, "queues", d.cfg.Queues)
 	d.notify(daemon.SdNotifyReady)
-	d.keepTable(ctx)
+	d.keepHouse(ctx)
 	d.notify(daemon.SdNotifyStopping)
 	d.log.Info("stopping")
 	cancel()
-	return d.stop()
+	tasks.Wait()
+	var errs []error
+	for _, c := range closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(append(errs, d.stop())...)
 }
 
 // start opens a queue and a conntrack socket for each, so that queues do not wait for one another.
-func (d *Daemon) start(ctx context.Context) error {
-	for i := range d.cfg.Queues {
-		tracker, err := OpenTracker()
+func (d *Daemon) start(ctx context.Context) (err error) {
+	if d.asker, err = OpenTracker(); err != nil {
+		return err
+	}
+	for _, w := range d.workers {
+		if w.tracker, err = OpenTracker(); err != nil {
+			return err
+		}
+		w.queue, err = openQueue(ctx, w.number, d.log, func(q *queue, id uint32, b []byte) { d.handle(w, q, id, b) })
 		if err != nil {
 			return err
 		}
-		d.trackers = append(d.trackers, tracker)
-		number := d.cfg.FirstQueue + uint16(i)
-		q, err := openQueue(ctx, number, d.log, func(q *queue, id uint32, b []byte) { d.handle(q, tracker, id, b) })
-		if err != nil {
-			return err
-		}
-		d.queues = append(d.queues, q)
 	}
 	return nil
 }
 
+// serve starts to answer those who ask. Metrics that were asked for must be had; the socket is a convenience, and
+// without it sessions go on as well.
+func (d *Daemon) serve(ctx context.Context) (closers []interface{ Close() error }, err error) {
+	if d.cfg.Metrics.IsValid() {
+		s, err := metrics.Listen(ctx, d.cfg.Metrics, d.Figures)
+		if err != nil {
+			return nil, err
+		}
+		closers = append(closers, s)
+	}
+	if d.opts.Socket != "" {
+		s, err := live.Listen(ctx, d.opts.Socket, d, d.log)
+		if err != nil {
+			d.log.Warn("`ftpvip sessions` and the live part of `ftpvip status` will not work", "err", err)
+			return closers, nil
+		}
+		closers = append(closers, s)
+	}
+	return closers, nil
+}
+
 func (d *Daemon) stop() error {
 	var errs []error
-	for _, q := range d.queues {
-		errs = append(errs, q.close())
+	for _, w := range d.workers {
+		if w.queue != nil {
+			errs = append(errs, w.queue.close())
+		}
 	}
-	for _, s := range d.sessions.all() {
-		s.end()
+	d.concludeAll()
+	for _, w := range d.workers {
+		if w.tracker != nil {
+			errs = append(errs, w.tracker.Close())
+		}
 	}
-	for _, t := range d.trackers {
-		errs = append(errs, t.Close())
+	if d.asker != nil {
+		errs = append(errs, d.asker.Close())
 	}
+	d.limit.Flush(context.Background(), time.Now())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("stopping the helper: %w", err)
 	}
@@ -112,136 +166,57 @@ func (d *Daemon) notify(state string) {
 	}
 }
 
-// handle gives one packet its verdict, or leaves it to its session.
-func (d *Daemon) handle(q verdicts, tracker Tracker, id uint32, b []byte) {
-	p, err := packet.Parse(b)
-	if err != nil {
-		d.log.Warn("a queued packet cannot be read and passes", "err", err)
-		d.accept(q, id)
-		return
-	}
-	s := d.sessions.find(path{p.Src, p.Dst})
-	if s == nil {
-		if s = d.begin(tracker, &p); s == nil {
-			d.accept(q, id)
-			return
+// Reload takes a new configuration: sessions that begin from now on follow it, and running ones do where their VIP is
+// still there. What the kernel's queues and sockets depend on stays as it was until the helper is started again.
+func (d *Daemon) Reload(cfg *configs.Config) {
+	v := newView(cfg)
+	d.view.Store(v)
+	kept := 0
+	for _, s := range d.sessions.all() {
+		if !s.adopt(v) {
+			kept++
 		}
 	}
-	if err := s.handle(q, id, p, time.Now()); err != nil {
-		s.log.Warn("cannot give a packet its verdict", "err", err)
+	if kept > 0 {
+		d.log.Info("sessions of VIPs that are no longer configured go on under their old policy", "sessions", kept)
+	}
+	for name, changed := range map[string]bool{
+		"helper.queues":      cfg.Helper.Queues != d.cfg.Queues,
+		"helper.first_queue": cfg.Helper.FirstQueue != d.cfg.FirstQueue,
+		"helper.metrics":     cfg.Helper.Metrics != d.cfg.Metrics,
+	} {
+		if changed {
+			d.log.Warn("a changed setting takes effect only when the helper is started again; "+
+				"until then keep `ftpvip apply` from using it", "setting", name)
+		}
 	}
 }
 
-// accept lets a packet pass unread.
-func (d *Daemon) accept(q verdicts, id uint32) {
-	if err := q.accept(id); err != nil {
-		d.log.Warn("cannot give a packet its verdict", "err", err)
-	}
-}
-
-// begin makes the session of a packet that belongs to none. It returns nil where the packet is none of ours.
-func (d *Daemon) begin(tracker Tracker, p *packet.Packet) *session {
-	conn, err := tracker.Lookup(p.Src, p.Dst)
-	if err != nil {
-		d.log.Warn("a packet passes unread", "src", p.Src, "dst", p.Dst, "err", err)
-		return nil
-	}
-	vip := d.view.Load().vips[conn.VIP]
-	if vip == nil {
-		d.log.Warn("a packet passes unread: its VIP is not in the configuration that the helper runs with; "+
-			"reload the helper after apply", "vip", conn.VIP, "client", conn.Client)
-		return nil
-	}
-	policy, backend := vip.policyFor(conn.Backend)
-	s := &session{
-		conn: conn, vip: vip.name, backend: backend, tracker: tracker, seen: time.Now(),
-		log: d.log.With("vip", vip.name, "backend", backend, "client", conn.Client),
-	}
-	s.engine = ftp.NewSession(ftp.Endpoints{
-		Client: conn.Client, VIP: conn.VIP, Backend: conn.Backend, Seen: conn.Seen.Addr(),
-	}, policy, s)
-	s.engine.OnEvent(s.event)
-	current, stale := d.sessions.add(s)
-	if stale != nil {
-		stale.end()
-	}
-	if current == s {
-		s.log.Debug("session begins")
-	}
-	return current
-}
-
-// keepTable removes sessions that have ended, until ctx ends.
-func (d *Daemon) keepTable(ctx context.Context) {
+// keepHouse does what is to be done now and then, and feeds the watchdog, until ctx ends.
+func (d *Daemon) keepHouse(ctx context.Context) {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
-	for ctx.Err() == nil {
-		ended := make(chan conntrack.Event, 1024)
-		conn, failed, err := watchEnded(ended)
-		if err != nil {
-			d.log.Warn("cannot listen to conntrack's events; sessions are swept instead", "err", err)
-		}
-		d.watch(ctx, ended, failed, sweep.C)
-		if conn != nil {
-			closeWatch(conn, ended)
-		}
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	var feed <-chan time.Time // never, without a watchdog
+	dog := d.watchdog()
+	if dog != nil {
+		ticker := time.NewTicker(dog.every)
+		defer ticker.Stop()
+		feed = ticker.C
 	}
-}
-
-// watch works until ctx ends or the events do.
-func (d *Daemon) watch(ctx context.Context, ended <-chan conntrack.Event, failed <-chan error, sweep <-chan time.Time) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case e := <-ended:
-			if e.Flow != nil {
-				d.forget(connectionOf(e.Flow))
-			}
-		case err := <-failed:
-			d.log.Warn("conntrack's events broke off; listening anew", "err", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(rewatch):
-			}
-			return
-		case now := <-sweep:
+		case now := <-feed:
+			d.feed(dog, now)
+		case now := <-look.C:
+			d.lookAround()
+			d.findClosed(now)
+			d.limit.Flush(ctx, time.Now())
+		case now := <-sweep.C:
 			d.sweep(now)
-		}
-	}
-}
-
-// closeWatch ends the listening, emptying the channel on which its worker may wait.
-func closeWatch(conn *conntrack.Conn, ended <-chan conntrack.Event) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = conn.Close() // the socket is given up either way
-	}()
-	for {
-		select {
-		case <-ended:
-		case <-done:
-			return
-		}
-	}
-}
-
-func (d *Daemon) forget(c Connection) {
-	if s := d.sessions.remove(c); s != nil {
-		s.end()
-	}
-}
-
-// sweep asks conntrack about sessions that were silent for long.
-func (d *Daemon) sweep(now time.Time) {
-	if len(d.trackers) == 0 {
-		return
-	}
-	for _, s := range d.sessions.idle(now.Add(-sweepAfter)) {
-		_, err := d.trackers[0].Lookup(s.conn.VIP, s.conn.Client)
-		if errors.Is(err, ErrNoConnection) {
-			d.forget(s.conn)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"ftpvip/configs"
 	"ftpvip/helper/ftp"
+	"ftpvip/helper/journal"
 	"ftpvip/helper/packet"
 )
 
@@ -25,12 +26,19 @@ type fakeTracker struct {
 	lookups int
 	opened  []ftp.DataConn
 	busy    map[uint16]bool
+	fails   error // what Expect answers
+	lost    error // what Lookup answers
+	fates   map[journal.Flow]Inspection
+	opaque  []bool
 }
 
 func (f *fakeTracker) Lookup(src, dst netip.AddrPort) (Connection, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lookups++
+	if f.lost != nil {
+		return Connection{}, f.lost
+	}
 	for _, p := range f.conn.paths() {
 		if (path{src, dst}) == p {
 			return f.conn, nil
@@ -45,10 +53,29 @@ func (f *fakeTracker) Expect(c Connection, d ftp.DataConn) error {
 	if c != f.conn {
 		return ErrNoConnection
 	}
+	if f.fails != nil {
+		return f.fails
+	}
 	if f.busy[d.Port] {
 		return ftp.ErrPortBusy
 	}
 	f.opened = append(f.opened, d)
+	return nil
+}
+
+func (f *fakeTracker) Inspect(src, dst netip.AddrPort) (Inspection, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if in, ok := f.fates[journal.Flow{Src: src, Dst: dst}]; ok {
+		return in, nil
+	}
+	return Inspection{}, ErrNoConnection
+}
+
+func (f *fakeTracker) SetOpaque(_ Connection, opaque bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.opaque = append(f.opaque, opaque)
 	return nil
 }
 
@@ -92,18 +119,37 @@ func (f *fakeQueue) verdict(id uint32) string {
 	return f.verdicts[id]
 }
 
+// logBuffer is a log that timers may write to, too.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // host is a daemon between a client and a backend, without a kernel.
 type host struct {
 	t       *testing.T
 	d       *Daemon
+	worker  *worker
 	tracker *fakeTracker
 	queue   *fakeQueue
-	log     *bytes.Buffer
+	log     *logBuffer
 	id      uint32
 	seq     [2]uint32
 }
 
-func newHost(t *testing.T, conn Connection) *host {
+func testConfig(t testing.TB) *configs.Config {
 	t.Helper()
 	cfg, err := configs.Parse("test.yaml", []byte(`
 vips:
@@ -116,11 +162,20 @@ pools:
 	if err != nil {
 		t.Fatal(err)
 	}
+	return cfg
+}
+
+func newHost(t *testing.T, conn Connection) *host {
+	t.Helper()
+	cfg := testConfig(t)
 	h := &host{
-		t: t, tracker: &fakeTracker{conn: conn, busy: map[uint16]bool{}},
-		queue: &fakeQueue{t: t, verdicts: map[uint32]string{}}, log: &bytes.Buffer{}, seq: [2]uint32{100, 200},
+		t: t, tracker: &fakeTracker{conn: conn, busy: map[uint16]bool{}, fates: map[journal.Flow]Inspection{}},
+		queue: &fakeQueue{t: t, verdicts: map[uint32]string{}}, log: &logBuffer{}, seq: [2]uint32{100, 200},
 	}
-	h.d = New(cfg, slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	h.d = New(cfg, slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Options{})
+	h.d.asker = h.tracker
+	h.worker = &worker{number: 2100, tracker: h.tracker}
+	h.d.workers = []*worker{h.worker}
 	return h
 }
 
@@ -129,7 +184,7 @@ func (h *host) send(dir ftp.Direction, payload string) uint32 {
 	h.t.Helper()
 	h.id++
 	p := h.tracker.conn.paths()[dir]
-	h.d.handle(h.queue, h.tracker, h.id, segment(h.t, p.src, p.dst, h.seq[dir], payload))
+	h.d.handle(h.worker, h.queue, h.id, segment(h.t, p.src, p.dst, h.seq[dir], payload))
 	h.seq[dir] += uint32(len(payload))
 	return h.id
 }
@@ -160,6 +215,18 @@ func segment(t *testing.T, src, dst netip.AddrPort, seq uint32, payload string) 
 		t.Fatal(err)
 	}
 	return buf.Bytes()
+}
+
+// settle has the accounts of ended sessions closed, as if their time had come.
+func (h *host) settle() {
+	for {
+		select {
+		case r := <-h.d.retired:
+			h.d.close(r)
+		default:
+			return
+		}
+	}
 }
 
 func (h *host) want(id uint32, verdict string) {
@@ -246,9 +313,9 @@ func TestHeldPacketIsReleased(t *testing.T) {
 func TestNotOurs(t *testing.T) {
 	h := newHost(t, twoArm)
 	h.id = 2
-	h.d.handle(h.queue, h.tracker, 1, []byte("no packet at all"))
+	h.d.handle(h.worker, h.queue, 1, []byte("no packet at all"))
 	h.want(1, "accept")
-	h.d.handle(h.queue, h.tracker, 2, segment(t, at("10.0.0.1:1"), at("10.0.0.2:2"), 1, "PASV\r\n"))
+	h.d.handle(h.worker, h.queue, 2, segment(t, at("10.0.0.1:1"), at("10.0.0.2:2"), 1, "PASV\r\n"))
 	h.want(2, "accept")
 	h.tracker.conn.VIP = at("192.0.2.99:21")
 	h.want(h.send(ftp.FromServer, "220 ready\r\n"), "accept")
@@ -263,11 +330,12 @@ func TestNotOurs(t *testing.T) {
 func TestEnding(t *testing.T) {
 	h := newHost(t, twoArm)
 	h.send(ftp.FromClient, "USER bob\r\n")
-	h.d.forget(Connection{ID: 99, Client: twoArm.Client, VIP: twoArm.VIP})
+	h.d.forget(Connection{ID: 99, Client: twoArm.Client, VIP: twoArm.VIP}, endClosed)
 	if n := len(h.d.sessions.sessions); n != 2 {
 		t.Errorf("%d paths after the ending of another connection, want 2", n)
 	}
-	h.d.forget(twoArm)
+	h.d.forget(twoArm, endClosed)
+	h.settle()
 	if n := len(h.d.sessions.sessions); n != 0 {
 		t.Errorf("%d paths are left", n)
 	}
@@ -283,7 +351,7 @@ func TestStaleSession(t *testing.T) {
 	old := h.d.sessions.find(twoArm.paths()[0])
 	again := twoArm
 	again.ID = 77
-	s := &session{conn: again, log: h.d.log}
+	s := &session{conn: again}
 	current, stale := h.d.sessions.add(s)
 	if current != s || stale != old {
 		t.Errorf("current %p, stale %p; want %p and %p", current, stale, s, old)
@@ -295,7 +363,6 @@ func TestStaleSession(t *testing.T) {
 
 func TestSweep(t *testing.T) {
 	h := newHost(t, twoArm)
-	h.d.trackers = []Tracker{h.tracker}
 	h.send(ftp.FromClient, "USER bob\r\n")
 	h.d.sweep(time.Now().Add(time.Hour))
 	if n := len(h.d.sessions.sessions); n != 2 {
@@ -313,11 +380,11 @@ func TestConcurrent(t *testing.T) {
 	h := newHost(t, twoArm)
 	var wait sync.WaitGroup
 	for dir, text := range map[ftp.Direction]string{ftp.FromClient: "NOOP\r\n", ftp.FromServer: "200 ok\r\n"} {
-		q := &fakeQueue{t: t, verdicts: map[uint32]string{}}
+		q, w := &fakeQueue{t: t, verdicts: map[uint32]string{}}, &worker{tracker: h.tracker}
 		wait.Go(func() {
 			p := twoArm.paths()[dir]
 			for i := range uint32(200) {
-				h.d.handle(q, h.tracker, i, segment(t, p.src, p.dst, 1000+i*uint32(len(text)), text))
+				h.d.handle(w, q, i, segment(t, p.src, p.dst, 1000+i*uint32(len(text)), text))
 			}
 			if len(q.verdicts) != 200 {
 				t.Errorf("%d verdicts for 200 packets", len(q.verdicts))

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/florianl/go-nfqueue/v2"
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"ftpvip/helper/nfqueue"
 )
 
 // maxQueued is how many packets may wait in one queue for their verdicts. Where it is full the kernel drops,
@@ -17,62 +17,28 @@ const maxQueued = 8192
 
 // queue is one NFQUEUE. It implements verdicts.
 type queue struct {
-	number uint16
-	nf     *nfqueue.Nfqueue
-	log    *slog.Logger
+	nf    *nfqueue.Queue
+	unarm func() bool // forgets about the context
 }
 
 // openQueue binds to a queue and calls handle for every packet, until ctx ends. A packet's bytes belong to the
 // callee until it returns.
 func openQueue(ctx context.Context, number uint16, log *slog.Logger, handle func(q *queue, id uint32, packet []byte)) (*queue, error) {
-	q := &queue{number: number, log: log.With("queue", number)}
-	nf, err := nfqueue.Open(&nfqueue.Config{
-		NfQueue:      number,
-		MaxQueueLen:  maxQueued,
-		MaxPacketLen: 0xffff,
-		Copymode:     nfqueue.NfQnlCopyPacket,
-		// Without NFQA_CFG_F_GSO packets arrive segmented and with whole checksums.
-	})
+	nf, err := nfqueue.Open(number)
 	if err != nil {
-		return nil, fmt.Errorf("opening a netlink socket to nfnetlink_queue: %w", err)
+		return nil, fmt.Errorf("preparing queue %d: %w", number, err)
 	}
-	q.nf = nf
-	// A full socket buffer loses packets, which TCP sends again; it is no reason to stop reading.
-	if err := errors.Join(nf.SetOption(netlink.NoENOBUFS, true), nf.Con.SetReadBuffer(4<<20)); err != nil {
-		return nil, errors.Join(fmt.Errorf("preparing queue %d: %w", number, err), nf.Close())
-	}
-	err = nf.RegisterWithErrorFunc(ctx,
-		func(a nfqueue.Attribute) int {
-			if a.PacketID == nil {
-				return 0
-			}
-			if a.Payload == nil {
-				if err := q.accept(*a.PacketID); err != nil {
-					q.log.Warn("cannot accept a packet without payload", "err", err)
-				}
-				return 0
-			}
-			handle(q, *a.PacketID, *a.Payload)
-			return 0
-		},
-		func(err error) int { return q.receiveError(ctx, err) })
+	q := &queue{nf: nf}
+	log = log.With("queue", number)
+	err = nf.Bind(maxQueued, nfqueue.Handler{
+		Packet: func(id uint32, packet []byte) { handle(q, id, packet) },
+		Error:  func(err error) { log.Error("trouble with the queue", "err", err) },
+	})
 	if err != nil {
 		return nil, errors.Join(bindError(number, err), nf.Close())
 	}
+	q.unarm = context.AfterFunc(ctx, nf.Stop)
 	return q, nil
-}
-
-// receiveError decides whether the queue's loop goes on (0) after an error.
-func (q *queue) receiveError(ctx context.Context, err error) int {
-	switch {
-	case ctx.Err() != nil:
-		return 1
-	case errors.Is(err, unix.ENOBUFS):
-		q.log.Warn("packets were lost on the way to the helper; TCP sends them again", "err", err)
-		return 0
-	}
-	q.log.Error("cannot read from the queue", "err", err)
-	return 0
 }
 
 // bindError says what to do about a queue that cannot be had.
@@ -89,12 +55,14 @@ func bindError(number uint16, err error) error {
 	return fmt.Errorf("binding to queue %d: %w", number, err)
 }
 
-func (q *queue) close() error { return q.nf.Close() }
-
-func (q *queue) accept(id uint32) error { return q.nf.SetVerdict(id, nfqueue.NfAccept) }
-
-func (q *queue) drop(id uint32) error { return q.nf.SetVerdict(id, nfqueue.NfDrop) }
-
-func (q *queue) replace(id uint32, packet []byte) error {
-	return q.nf.SetVerdictWithOption(id, nfqueue.NfAccept, nfqueue.WithAlteredPacket(packet))
+// close gives the queue back and waits until no packet is being handled.
+func (q *queue) close() error {
+	q.unarm()
+	return q.nf.Close()
 }
+
+func (q *queue) accept(id uint32) error { return q.nf.Accept(id) }
+
+func (q *queue) drop(id uint32) error { return q.nf.Drop(id) }
+
+func (q *queue) replace(id uint32, packet []byte) error { return q.nf.Replace(id, packet) }

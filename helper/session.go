@@ -1,12 +1,15 @@
 package helper
 
 import (
+	"bytes"
+	"context"
 	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
 
 	"ftpvip/helper/ftp"
+	"ftpvip/helper/journal"
 	"ftpvip/helper/packet"
 )
 
@@ -21,20 +24,38 @@ type verdicts interface {
 // session is one control connection on this host. The packets of its two directions may come from different
 // queues at the same time.
 type session struct {
+	daemon  *Daemon
 	conn    Connection
 	vip     string
 	backend string
-	log     *slog.Logger
 	tracker Tracker
+	begun   time.Time
 
-	mu     sync.Mutex
-	engine *ftp.Session
-	held   map[uint32]heldPacket // by packet id; ids of different queues may be equal: see tag
-	timer  *time.Timer
-	seen   time.Time // when the last packet came
-	out    []ftp.Verdict
-	ended  bool
+	mu       sync.Mutex
+	engine   *ftp.Session
+	book     journal.Book
+	held     map[uint32]heldPacket // by tag
+	timer    *time.Timer           // for held packets
+	patience *time.Timer           // for data connections that do not come
+	now      time.Time             // of what is going on in the engine
+	seen     time.Time             // when the last packet came
+	awaits   time.Time             // when the latest data connection was announced
+	place    bool                  // in the quota
+	mark     mark
+	pickedUp bool
+	bye      ending // what the server said last
+	ended    bool   // conntrack has forgotten the connection
+	told     bool   // the log has it
 }
+
+// mark is the state of the conntrack label.
+type mark uint8
+
+const (
+	unmarked mark = iota
+	marked
+	unmarkedAgain // readable after TLS: no second time
+)
 
 // heldPacket is a packet that waits for the rest of its line.
 type heldPacket struct {
@@ -43,8 +64,39 @@ type heldPacket struct {
 	packet packet.Packet // with bytes of its own
 }
 
-// Open implements ftp.Opener.
-func (s *session) Open(d ftp.DataConn) error { return s.tracker.Expect(s.conn, d) }
+func newSession(d *Daemon, tracker Tracker, conn Connection, vip *vipView, now time.Time) *session {
+	policy, backend := vip.policyFor(conn.Backend)
+	s := &session{
+		daemon: d, conn: conn, vip: vip.name, backend: backend, tracker: tracker, begun: now, seen: now,
+		book: journal.Book{Client: conn.Client.Addr(), Backend: conn.Backend.Addr()},
+	}
+	s.engine = ftp.NewSession(ftp.Endpoints{
+		Client: conn.Client, VIP: conn.VIP, Backend: conn.Backend, Seen: conn.Seen.Addr(),
+	}, policy, s)
+	s.engine.OnEvent(s.event)
+	return s
+}
+
+// log is made anew each time: most sessions say nothing until their end.
+func (s *session) log() *slog.Logger {
+	return s.daemon.log.With("vip", s.vip, "backend", s.backend, "client", s.conn.Client)
+}
+
+// debugs tells whether anybody reads debugging lines.
+func (d *Daemon) debugs() bool { return d.log.Enabled(context.Background(), slog.LevelDebug) }
+
+// adopt takes the policy of a new configuration, where it has the session's VIP.
+func (s *session) adopt(v *view) bool {
+	vip := v.vips[s.conn.VIP]
+	if vip == nil {
+		return false
+	}
+	policy, _ := vip.policyFor(s.conn.Backend)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.engine.SetPolicy(policy)
+	return true
+}
 
 // direction of a packet from src.
 func (s *session) direction(src netip.AddrPort) ftp.Direction {
@@ -55,16 +107,32 @@ func (s *session) direction(src netip.AddrPort) ftp.Direction {
 }
 
 // handle gives every packet a verdict, now or later.
-func (s *session) handle(q verdicts, id uint32, p packet.Packet, now time.Time) error {
+func (s *session) handle(w *worker, q verdicts, id uint32, p packet.Packet, now time.Time) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.seen = now
-	tag := s.tag(id)
-	s.out = s.engine.Segment(now, s.direction(p.Src), p.Seq, p.Payload, tag, s.out[:0])
+	err := s.segment(w, q, id, p, now)
+	change, opaque := s.remark()
+	s.mu.Unlock()
+	if change {
+		s.setOpaque(opaque)
+	}
+	return err
+}
+
+func (s *session) segment(w *worker, q verdicts, id uint32, p packet.Packet, now time.Time) error {
+	s.now, s.seen = now, now
+	tag, dir := s.tag(id), s.direction(p.Src)
+	commands := s.engine.Stats().Commands
+	w.out = s.engine.Segment(now, dir, p.Seq, p.Payload, tag, w.out[:0])
+	if n := s.engine.Stats().Commands - commands; n > 0 {
+		s.countCommands(n, p.Payload)
+	}
+	if dir == ftp.FromServer && !s.engine.Opaque() {
+		s.listenForBye(now, p.Payload)
+	}
 	decided := false
 	var firstErr error
-	for i := range s.out {
-		v := &s.out[i]
+	for i := range w.out {
+		v := &w.out[i]
 		var err error
 		if v.Tag == tag {
 			decided = true
@@ -77,10 +145,43 @@ func (s *session) handle(q verdicts, id uint32, p packet.Packet, now time.Time) 
 		}
 	}
 	if !decided {
-		s.hold(tag, q, id, p)
+		s.hold(tag, q, id, &p)
 	}
 	s.rearm(now)
 	return firstErr
+}
+
+// countCommands counts n commands that ended in a segment, and notes which way the data will go.
+func (s *session) countCommands(n uint32, payload []byte) {
+	for ; n > 0; n-- {
+		v := verbOf(payload)
+		s.daemon.count.commands[v].Add(1)
+		if dir := directionOf(v); dir != journal.Unknown {
+			s.book.Command(dir)
+		}
+		payload = payload[bytes.IndexByte(payload, '\n')+1:] // without another line, all of it again: a split one
+	}
+}
+
+// remark says whether the conntrack label is to be changed.
+func (s *session) remark() (change, opaque bool) {
+	switch {
+	case s.mark == unmarked && s.engine.Opaque():
+		s.mark = marked
+		return true, true
+	case s.mark == marked && !s.engine.Opaque():
+		s.mark = unmarkedAgain
+		return true, false
+	}
+	return false, false
+}
+
+// setOpaque tells the kernel that TLS records of this connection need no reading, or need it again. Without that they
+// are queued, and pass.
+func (s *session) setOpaque(opaque bool) {
+	if err := s.tracker.SetOpaque(s.conn, opaque); err != nil {
+		s.log().Debug("cannot label the connection; its TLS records go on being queued", "err", err)
+	}
 }
 
 // tag is the id of a packet within the session. It differs from the packet's own only where another queue's
@@ -98,7 +199,7 @@ func (s *session) tag(id uint32) uint32 {
 	}
 }
 
-func (s *session) hold(tag uint32, q verdicts, id uint32, p packet.Packet) {
+func (s *session) hold(tag uint32, q verdicts, id uint32, p *packet.Packet) {
 	own, err := packet.Parse(append([]byte(nil), p.Bytes()...))
 	if err != nil {
 		return // cannot be: it was parsed before
@@ -157,55 +258,32 @@ func (s *session) expire() {
 	if s.ended {
 		return
 	}
-	now := time.Now()
-	s.out = s.engine.Expire(now, s.out[:0])
-	for i := range s.out {
-		if err := s.release(&s.out[i]); err != nil {
-			s.log.Warn("cannot give a held packet its verdict", "err", err)
-		}
+	s.now = time.Now()
+	out := s.engine.Expire(s.now, nil)
+	for i := range out {
+		s.daemon.check(s.release(&out[i]))
 	}
-	s.rearm(now)
+	s.rearm(s.now)
 }
 
-// end forgets the connection. Packets that are still held are dropped: nobody waits for them.
-func (s *session) end() {
+// end forgets the connection, and says whether its account is closed already. Packets that are still held are
+// dropped: nobody waits for them.
+func (s *session) end() (told bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
-		return
+		return s.told
 	}
 	s.ended = true
-	if s.timer != nil {
-		s.timer.Stop()
-	}
-	for tag, h := range s.held {
-		delete(s.held, tag)
-		if err := h.queue.drop(h.id); err != nil {
-			s.log.Debug("cannot drop a held packet", "err", err)
+	for _, t := range []*time.Timer{s.timer, s.patience} {
+		if t != nil {
+			t.Stop()
 		}
 	}
-	st := s.engine.Stats()
-	s.log.Info("session ended", "user", st.User, "tls", st.TLS,
-		"pasv", st.Opens(ftp.CmdPASV), "epsv", st.Opens(ftp.CmdEPSV),
-		"port", st.Opens(ftp.CmdPORT), "eprt", st.Opens(ftp.CmdEPRT), "refused", st.Refused)
-}
-
-// event logs what the engine tells. Ordinary work is for debugging, the rest is for the admin.
-func (s *session) event(e ftp.Event) {
-	switch e.Kind {
-	case ftp.EventExpected:
-		s.log.Debug("data connection announced", "command", e.Command, "at", e.Data.At, "to", e.Data.To)
-	case ftp.EventRewritten, ftp.EventPickedUp, ftp.EventOpaque, ftp.EventReadable, ftp.EventEarly, ftp.EventStale,
-		ftp.EventGap:
-		s.log.Debug(e.Kind.String(), "command", e.Command, "direction", e.Dir)
-	case ftp.EventRefused:
-		s.log.Warn("refused", "command", e.Command, "reason", e.Reason, "direction", e.Dir, "named", e.Named)
-	case ftp.EventNoFit:
-		s.log.Warn("announcement passes unchanged: the VIP's address does not fit into it", "command", e.Command)
-	case ftp.EventOpenFailed:
-		s.log.Error("no expectation for a data connection, which will fail", "command", e.Command, "err", e.Err)
-	case ftp.EventUnexpected, ftp.EventLineTooLong, ftp.EventHeldTooLong, ftp.EventOverlap:
-		s.log.Warn(e.Kind.String(), "command", e.Command, "direction", e.Dir)
-	case ftp.NumKinds:
+	s.leavePlace()
+	for tag, h := range s.held {
+		delete(s.held, tag)
+		s.daemon.check(h.queue.drop(h.id))
 	}
+	return s.told
 }

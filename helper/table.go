@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"ftpvip/helper/journal"
 )
 
 // path is what identifies a packet of a connection: after NAT, a connection has one for each direction, and
@@ -85,3 +87,34 @@ func (t *table) idle(since time.Time) []*session {
 }
 
 func (t *table) all() []*session { return t.idle(time.Now().Add(time.Hour)) }
+
+// flows finds the session of a data connection that is open, or that conntrack has not forgotten.
+type flows struct {
+	mu       sync.Mutex
+	sessions map[journal.Flow]*session
+}
+
+func newFlows() *flows { return &flows{sessions: map[journal.Flow]*session{}} }
+
+func (f *flows) add(flow journal.Flow, s *session) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sessions[flow] = s
+}
+
+// take takes a data connection out; nil where it is unknown.
+func (f *flows) take(flow journal.Flow) *session {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.sessions[flow]
+	delete(f.sessions, flow)
+	return s
+}
+
+func (f *flows) removeAll(list []journal.Flow) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, flow := range list {
+		delete(f.sessions, flow)
+	}
+}

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/mdlayher/netlink"
 	"github.com/ti-mo/conntrack"
-	"github.com/ti-mo/netfilter"
 	"golang.org/x/sys/unix"
 
 	"ftpvip/helper/ftp"
@@ -30,6 +28,7 @@ type Tracker interface {
 	// Expect announces a data connection. It returns ftp.ErrPortBusy where another flow has the tuple, and
 	// ErrNoCarrier where no expectation can hang on c.
 	Expect(c Connection, d ftp.DataConn) error
+	Inspector
 	Close() error
 }
 
@@ -41,7 +40,10 @@ var (
 )
 
 // kernelTracker speaks to ctnetlink.
-type kernelTracker struct{ conn *conntrack.Conn }
+type kernelTracker struct {
+	conn     *conntrack.Conn
+	expecter *expecter
+}
 
 // OpenTracker connects to the conntrack of the current network namespace.
 func OpenTracker() (Tracker, error) {
@@ -49,10 +51,14 @@ func OpenTracker() (Tracker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a netlink socket to conntrack: %w", err)
 	}
-	return &kernelTracker{conn}, nil
+	x, err := openExpecter()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening a netlink socket for expectations: %w", err), conn.Close())
+	}
+	return &kernelTracker{conn, x}, nil
 }
 
-func (t *kernelTracker) Close() error { return t.conn.Close() }
+func (t *kernelTracker) Close() error { return errors.Join(t.conn.Close(), t.expecter.close()) }
 
 // Lookup implements Tracker. The kernel finds an entry by the tuple of either direction.
 func (t *kernelTracker) Lookup(src, dst netip.AddrPort) (Connection, error) {
@@ -78,7 +84,8 @@ func connectionOf(f *conntrack.Flow) Connection {
 
 // Expect implements Tracker.
 func (t *kernelTracker) Expect(c Connection, d ftp.DataConn) error {
-	err := t.conn.CreateExpect(expectation(c, d))
+	e := expectation(c, d)
+	err := t.expecter.create(&e)
 	switch {
 	case err == nil, errors.Is(err, unix.EEXIST): // a retransmitted reply announces it again
 		return nil
@@ -93,8 +100,8 @@ func (t *kernelTracker) Expect(c Connection, d ftp.DataConn) error {
 }
 
 // expectation translates a data connection to ctnetlink's terms. The function nat-follow-master gives the data
-// connection the address translation of its control connection (net/netfilter/nf_nat_core.c); ti-mo/conntrack
-// sends strings as they are, and the kernel wants the NUL.
+// connection the address translation of its control connection (net/netfilter/nf_nat_core.c); the string is sent as
+// it is, and the kernel wants the NUL.
 func expectation(c Connection, d ftp.DataConn) conntrack.Expect {
 	from, at := c.Client.Addr(), netip.AddrPortFrom(c.VIP.Addr(), d.Port)
 	if !d.Passive {
@@ -148,22 +155,4 @@ func zeros(a netip.Addr) netip.Addr {
 		return netip.IPv4Unspecified()
 	}
 	return netip.IPv6Unspecified()
-}
-
-// watchEnded sends the client-side tuple of every connection that conntrack forgets, until the Conn it returns
-// is closed. Errors come on the second channel; then no more endings follow, and the caller watches anew.
-func watchEnded(ended chan<- conntrack.Event) (*conntrack.Conn, <-chan error, error) {
-	conn, err := conntrack.Dial(nil)
-	if err != nil {
-		return nil, nil, fmt.Errorf("opening a netlink socket to conntrack: %w", err)
-	}
-	// Endings of all connections of the host come this way; what is lost is found by the sweep.
-	if err := errors.Join(conn.SetOption(netlink.NoENOBUFS, true), conn.SetReadBuffer(4<<20)); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("preparing the socket for conntrack's events: %w", err), conn.Close())
-	}
-	failed, err := conn.Listen(ended, 1, []netfilter.NetlinkGroup{netfilter.GroupCTDestroy})
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("listening to conntrack's events: %w", err), conn.Close())
-	}
-	return conn, failed, nil
 }

@@ -9,7 +9,8 @@ import (
 
 // view is a configuration as the helper looks at it: by the addresses that packets carry.
 type view struct {
-	vips map[netip.AddrPort]*vipView
+	vips   map[netip.AddrPort]*vipView
+	limits configs.Helper // of which the quotas are followed
 }
 
 // vipView is one VIP in one family.
@@ -20,7 +21,7 @@ type vipView struct {
 }
 
 func newView(cfg *configs.Config) *view {
-	v := &view{vips: map[netip.AddrPort]*vipView{}}
+	v := &view{vips: map[netip.AddrPort]*vipView{}, limits: cfg.Helper}
 	for i := range cfg.VIPs {
 		vip := &cfg.VIPs[i]
 		if vip.Application != configs.FTPControl {
@@ -40,8 +41,11 @@ func newView(cfg *configs.Config) *view {
 				}
 			}
 			v.vips[netip.AddrPortFrom(addr, vip.Port)] = &vipView{
-				name:     vip.Name,
-				policy:   ftp.Policy{Advertise: advertise(vip, f), Reserved: reserved(cfg, addr)},
+				name: vip.Name,
+				policy: ftp.Policy{
+					Advertise: advertise(vip, f), Reserved: reserved(cfg, addr), PortsMin: vip.PortsMin,
+					FXPAllow: vip.FXP == configs.FXPAllow, DataSourceAny: vip.DataSource == configs.SourceAny,
+				},
 				backends: backends,
 			}
 		}

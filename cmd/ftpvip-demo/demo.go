@@ -15,7 +15,7 @@ import (
 )
 
 // clients is how many client addresses of each family there are.
-const clients = 6
+const clients = 8
 
 // fall is how many checks a server must fail before it gets no new sessions.
 const fall = 2
@@ -91,13 +91,13 @@ func (d *demo) network(ctx context.Context) (err error) {
 	}
 	l := d.lab
 	d.story.quote(fmt.Sprintf(`
-client                   balancer                  backend1
-%-15s -------- VIP %-12s ---+--- %s
-%-15s          VIP %-12s   |     %s
-                                                |
-                                                |  backend2
-                                                +--- %s
-                                                     %s
+client                     balancer                     backend1
+%-15s  --------  VIP %-13s ----+----  %s
+%-15s            VIP %-13s     |      %s
+                                                 |
+                                                 |      backend2
+                                                 +----  %s
+                                                        %s
 
 `,
 		l.ClientAddrs[0].V4, l.VIPs[0].V4, l.Backends[0].Addrs.V4,

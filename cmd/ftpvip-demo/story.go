@@ -33,7 +33,7 @@ func (s *story) detail(line string) {
 // quote prints text that is not ours, indented.
 func (s *story) quote(text string) {
 	for line := range strings.Lines(text) {
-		fmt.Fprintf(s.out, "   %s\n", strings.TrimRight(line, "\n"))
+		fmt.Fprintln(s.out, strings.TrimRight("   "+line, " \n"))
 	}
 }
 

@@ -33,7 +33,7 @@ func (d *demo) transfers(ctx context.Context) error {
 	for _, f := range configs.Families {
 		for i, mode := range client.Modes(f) {
 			n++
-			rows = append(rows, d.pair(ctx, f, mode, d.lab.ClientAddrs[i%clients].Of(f), content(byte(n)))...)
+			rows = append(rows, d.pair(ctx, f, mode, d.lab.ClientAddrs[2*i%clients].Of(f), content(byte(n)))...)
 		}
 	}
 	d.story.table([]string{

@@ -133,7 +133,7 @@ func (a *app) root() *cobra.Command {
 		}
 	}
 	root.AddCommand(a.checkCommand(), a.applyCommand(), a.diffCommand(), a.flushCommand(), a.helperCommand(),
-		a.healthCommand(), a.statusCommand(), a.versionCommand())
+		a.healthCommand(), a.statusCommand(), a.sessionsCommand(), a.versionCommand())
 	return root
 }
 

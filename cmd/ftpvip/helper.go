@@ -15,6 +15,15 @@ func (a *app) helperCommand() *cobra.Command {
 	return verb("helper", "Run the conntrack helper in the foreground", a.helper)
 }
 
+// helperSocket is where a running helper answers; "" where it can be nowhere.
+func (a *app) helperSocket() string {
+	if _, err := a.stateDir(); err != nil {
+		a.log.Warn("`ftpvip sessions` and the live part of `ftpvip status` will not work", "err", err)
+		return ""
+	}
+	return a.socket()
+}
+
 // helper runs until SIGTERM or SIGINT. SIGHUP reloads the configuration; a wrong one is refused, and the old one
 // runs on.
 func (a *app) helper(ctx context.Context) error {
@@ -22,7 +31,7 @@ func (a *app) helper(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d := helper.New(cfg, a.log)
+	d := helper.New(cfg, a.log, helper.Options{Version: version, Socket: a.helperSocket()})
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)

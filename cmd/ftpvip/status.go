@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"ftpvip/configs"
 	"ftpvip/health"
 	"ftpvip/helper"
+	"ftpvip/helper/live"
 	"ftpvip/rules"
 	"ftpvip/rules/kernel"
 )
@@ -56,17 +59,19 @@ type helperStatus struct {
 	Waiting    uint32   `json:"waiting"`           // packets without a verdict
 	Dropped    uint32   `json:"dropped"`           // packets, since the kernel's queue or the socket was full
 	Packets    uint32   `json:"packets"`
+
+	Live *live.Figures `json:"live,omitempty"` // what the helper itself says, if it answers
 }
 
 func (a *app) statusCommand() *cobra.Command {
 	cmd := verb("status", "Show VIPs, pools, backends and the helper", nil)
 	asJSON := outputFlag(cmd)
-	cmd.RunE = func(*cobra.Command, []string) error {
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		json, err := asJSON()
 		if err != nil {
 			return err
 		}
-		s, err := a.status()
+		s, err := a.status(cmd.Context())
 		if err != nil {
 			return fail(err, exitFailure)
 		}
@@ -78,7 +83,7 @@ func (a *app) statusCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) status() (*status, error) {
+func (a *app) status(ctx context.Context) (*status, error) {
 	cfg, err := a.config()
 	if err != nil {
 		return nil, err
@@ -111,6 +116,13 @@ func (a *app) status() (*status, error) {
 	s.compare(have, want)
 	if s.Helper, err = helperState(cfg.Helper); err != nil {
 		return nil, err
+	}
+	s.Helper.Live, err = live.AskFigures(ctx, a.socket())
+	if err != nil {
+		s.Helper.Live = nil // what /proc says must do
+		if !errors.Is(err, live.ErrNotRunning) {
+			a.log.Warn("the helper's own figures are missing", "err", err)
+		}
 	}
 	for i := range cfg.VIPs {
 		s.VIPs = append(s.VIPs, vipState(cfg, &cfg.VIPs[i], have, file, connections))

@@ -3,10 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"ftpvip/helper/live"
 	"ftpvip/rules"
 )
 
@@ -18,6 +21,9 @@ func (s *status) write(w io.Writer, now time.Time) error {
 	}
 	fmt.Fprintf(&b, "table inet %s: %s\n", rules.TableName, s.tableText())
 	fmt.Fprintf(&b, "helper: %s\n", s.Helper)
+	if s.Helper.Live != nil {
+		writeFigures(&b, s.Helper.Live, now)
+	}
 	if s.LastRound.IsZero() {
 		b.WriteString("last health round: never\n")
 	} else {
@@ -55,4 +61,38 @@ func (v *vipStatus) write(b *strings.Builder) {
 		}
 	}
 	b.WriteByte('\n')
+}
+
+// writeFigures prints what an admin asks first.
+func writeFigures(b *strings.Builder, f *live.Figures, now time.Time) {
+	fmt.Fprintf(b, "  version %s, process %d, up %s\n", f.Version, f.PID, ageText(now.Sub(f.Started)))
+	fmt.Fprintf(b, "  sessions: %d now, %d so far\n", f.SessionsCurrent, f.SessionsTotal)
+	fmt.Fprintf(b, "  data connections: %d awaited now, %d opened", f.Awaited, f.Data["opened"])
+	for _, name := range slices.Sorted(maps.Keys(f.Data)) {
+		if n := f.Data[name]; n > 0 && name != "opened" {
+			fmt.Fprintf(b, ", %d %s", n, strings.ReplaceAll(name, "_", " "))
+		}
+	}
+	b.WriteByte('\n')
+	for _, t := range f.Transfers {
+		fmt.Fprintf(b, "  %s %s: %d, %s", t.Mode, t.Direction, t.Count, sizeText(t.Bytes))
+		if t.Uncounted > 0 {
+			fmt.Fprintf(b, " without %d that nobody counted", t.Uncounted)
+		}
+		b.WriteByte('\n')
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Refusals)) {
+		if n := f.Refusals[name]; n > 0 {
+			fmt.Fprintf(b, "  refused, %s: %d\n", strings.ReplaceAll(name, "_", " "), n)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Unread)) {
+		if n := f.Unread[name]; n > 0 {
+			fmt.Fprintf(b, "  packets unread, %s: %d\n", strings.ReplaceAll(name, "_", " "), n)
+		}
+	}
+	if n := f.Latency.Count(); n > 0 {
+		mean := time.Duration(f.Latency.Sum / float64(n) * float64(time.Second))
+		fmt.Fprintf(b, "  verdicts: %d, after %s on average\n", n, mean.Round(time.Microsecond))
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -102,8 +101,14 @@ func newFarm(t *testing.T, a arrangement) *farm {
 	f.do(t, "apply")
 	f.startHelper(t)
 	t.Cleanup(func() {
-		if t.Failed() && f.helper != nil {
-			t.Logf("the helper's log:\n%s", f.helper.Stderr())
+		if !t.Failed() {
+			return
+		}
+		t.Logf("the helper's log:\n%s", f.helper.Stderr())
+		for _, v := range f.vips {
+			for _, s := range v.servers {
+				t.Logf("%s's log:\n%s", s.Name, s.Log())
+			}
 		}
 	})
 	return f
@@ -232,12 +237,6 @@ func content(seed string, size int) []byte {
 	b := make([]byte, size)
 	_, _ = rand.NewChaCha8(key).Read(b)
 	return b
-}
-
-// localFile makes a name for a file of the client.
-func localFile(t *testing.T) string {
-	t.Helper()
-	return filepath.Join(t.TempDir(), "file")
 }
 
 // soon is a context for something that takes no time.

@@ -47,7 +47,7 @@ type Lab struct {
 	ClientAddrs  []configs.Addrs // what connections may come from; [0] is the default
 	VIPs         []configs.Addrs
 	BalancerLAN  configs.Addrs // the balancer's address in the backends' subnet
-	BalancerSNAT configs.Addrs // a second one, for `snat` with an address; its text is longer than the clients'
+	BalancerSNAT configs.Addrs // a second one, in one-arm labs, for `snat` with an address; its text is longer than the clients'
 
 	Dir string // for files of the lab; gone when the lab is
 
@@ -184,7 +184,11 @@ func (l *Lab) addHosts(backends int) func() error {
 		if err := l.fabric.bridge("br0"); err != nil {
 			return err
 		}
-		if err := l.join(l.Balancer, l.BalancerLAN, l.BalancerSNAT); err != nil {
+		addrs := []configs.Addrs{l.BalancerLAN}
+		if l.Arm == OneArm {
+			addrs = append(addrs, l.BalancerSNAT)
+		}
+		if err := l.join(l.Balancer, addrs...); err != nil {
 			return err
 		}
 		for i := range backends {

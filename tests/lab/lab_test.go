@@ -94,27 +94,26 @@ func testTool(t *testing.T, l *lab.Lab, s *server.Server, tool client.Tool, mode
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	local := filepath.Join(dir, "local")
-	do := func(op client.Operation, remote string) {
-		t.Helper()
-		_, err := tool.Do(t.Context(), l.Client, client.Job{
-			Mode: mode, Operation: op, Server: to, Files: []client.File{{Local: local, Remote: remote}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+	list, down := filepath.Join(dir, "list"), filepath.Join(dir, "down")
+	name := fmt.Sprintf("%s-%s-%s", tool, mode, to.Addr())
+	_, err := tool.Do(t.Context(), l.Client, client.Job{
+		Mode: mode, Server: to, Files: []client.File{
+			{Operation: client.Listing, Local: list, Remote: ""},
+			{Operation: client.Download, Local: down, Remote: "down"},
+			{Operation: client.Upload, Local: down, Remote: server.UploadDir + "/" + name},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	do(client.Listing, "")
-	if b, err := os.ReadFile(local); err != nil || !strings.Contains(string(b), "down") {
-		t.Fatalf("listing: %v\n%s", err, b)
+	if b, err := os.ReadFile(list); err != nil || !strings.Contains(string(b), "down") {
+		t.Errorf("listing: %v\n%s", err, b)
 	}
-	do(client.Download, "down")
-	if b, err := os.ReadFile(local); err != nil || !bytes.Equal(b, want) {
-		t.Fatalf("download: %v, %d bytes", err, len(b))
+	if b, err := os.ReadFile(down); err != nil || !bytes.Equal(b, want) {
+		t.Errorf("download: %v, %d bytes", err, len(b))
 	}
-	do(client.Upload, server.UploadDir+"/"+string(tool)+string(mode)+to.Addr().String())
-	if b, err := s.Uploaded(string(tool) + string(mode) + to.Addr().String()); err != nil || !bytes.Equal(b, want) {
-		t.Fatalf("upload: %v, %d bytes", err, len(b))
+	if b, err := s.Uploaded(name); err != nil || !bytes.Equal(b, want) {
+		t.Errorf("upload: %v, %d bytes", err, len(b))
 	}
 }
 

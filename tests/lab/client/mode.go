@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -95,31 +94,4 @@ func formatEPRT(a netip.AddrPort) string {
 		family = 2
 	}
 	return fmt.Sprintf("|%d|%s|%d|", family, a.Addr(), a.Port())
-}
-
-// checkLog reads the protocol log of a program whose sent lines begin with sent: it must have used mode and no other,
-// and every PASV reply must have named server.
-func checkLog(log, sent string, mode Mode, server netip.Addr) error {
-	used := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(sent)+`(PASV|EPSV|PORT|EPRT)\b`).FindAllStringSubmatch(log, -1) {
-		used[m[1]] = true
-	}
-	if !used[string(mode)] || len(used) != 1 {
-		var list []string
-		for m := range used {
-			list = append(list, m)
-		}
-		slices.Sort(list)
-		return fmt.Errorf("asked for %s, used %v", mode, list)
-	}
-	for _, reply := range pasvReply.FindAllString(log, -1) {
-		a, err := parse227(reply)
-		if err != nil {
-			return err
-		}
-		if a.Addr() != server {
-			return fmt.Errorf("client saw %s instead of %s in %q", a.Addr(), server, reply)
-		}
-	}
-	return nil
 }

@@ -37,44 +37,42 @@ func (t Tool) Modes(f configs.Family) []Mode {
 	return Modes(f)
 }
 
-// Job is what a tool is to do: one operation, on any number of files, over one control connection.
+// Job is what a tool is to do: any number of transfers, one after the other, over one control connection.
 type Job struct {
-	Mode      Mode
-	Operation Operation
-	Server    netip.AddrPort
-	Files     []File
-	Rate      int           // bytes per second; 0: as fast as can be
-	Limit     time.Duration // for the whole job; default 20 s
+	Mode   Mode
+	Server netip.AddrPort
+	Files  []File
+	Limit  time.Duration // for the whole job; default 30 s
 }
 
-// File pairs the two names of a file. Remote of a listing is the folder.
+// File is one transfer and the two names of its file. Remote of a listing is the folder.
 type File struct {
-	Local  string
-	Remote string
+	Operation Operation
+	Local     string
+	Remote    string
 }
 
 // Do runs a job on a host of the lab. It is an error if the tool fails, takes longer than the limit, uses another
-// mode, or if a PASV reply names any address but the server's. The result is there in every case.
+// mode, uses more than one control connection, or if a PASV reply names any address but the server's. The result is
+// there in every case.
 func (t Tool) Do(ctx context.Context, host *lab.Namespace, j Job) (lab.Result, error) {
 	if j.Limit == 0 {
-		j.Limit = 20 * time.Second
+		j.Limit = 30 * time.Second
 	}
-	var c lab.Command
-	sent := "> "
-	switch t {
-	case Curl:
-		c = curl(j)
-	case LFTP:
-		c, sent = lftp(j), "---> "
+	command, log := curl(j), curlLog
+	if t == LFTP {
+		command, log = lftp(j), lftpLog
 	}
-	ctx, cancel := context.WithTimeout(ctx, j.Limit+5*time.Second) // the tool has its own limit
+	ctx, cancel := context.WithTimeoutCause(ctx, j.Limit, fmt.Errorf("%s took longer than %v", t, j.Limit))
 	defer cancel()
-	r, err := host.Run(ctx, c)
-	if err == nil && r.Code != 0 {
+	r, err := host.Run(ctx, command)
+	switch {
+	case err != nil:
+		return r, err // the result is in it
+	case r.Code != 0:
 		err = fmt.Errorf("%s failed", t)
-	}
-	if err == nil {
-		err = checkLog(r.Stderr, sent, j.Mode, j.Server.Addr())
+	default:
+		err = log.check(r.Stderr, j)
 	}
 	if err != nil {
 		return r, fmt.Errorf("%w\n%s", err, r)
@@ -82,27 +80,30 @@ func (t Tool) Do(ctx context.Context, host *lab.Namespace, j Job) (lab.Result, e
 	return r, nil
 }
 
+// idle is how many seconds a tool may wait for anything.
+const idle = "10"
+
 func curl(j Job) lab.Command {
-	args := []string{
-		"curl", "-q", "--silent", "--show-error", "--verbose", "--ftp-method", "nocwd",
-		"--connect-timeout", "8", "--max-time", fmt.Sprint(int(j.Limit.Seconds())),
-		"--no-ftp-skip-pasv-ip", // else curl would not believe the 227
-	}
-	switch j.Mode {
-	case PASV:
-		args = append(args, "--disable-epsv")
-	case PORT:
-		args = append(args, "--ftp-port", "-", "--disable-eprt")
-	case EPRT:
-		args = append(args, "--ftp-port", "-")
-	case EPSV:
-	}
-	if j.Rate > 0 {
-		args = append(args, "--limit-rate", fmt.Sprint(j.Rate))
-	}
-	for _, f := range j.Files {
+	args := []string{"curl", "-q", "--fail-early"}
+	for i, f := range j.Files {
+		if i > 0 {
+			args = append(args, "--next") // forgets the options
+		}
+		args = append(args, "--silent", "--show-error", "--verbose", "--ftp-method", "nocwd",
+			"--connect-timeout", idle, "--speed-time", idle,
+			"--no-ftp-skip-pasv-ip", // else curl would not believe the 227
+		)
+		switch j.Mode {
+		case PASV:
+			args = append(args, "--disable-epsv")
+		case PORT:
+			args = append(args, "--ftp-port", "-", "--disable-eprt")
+		case EPRT:
+			args = append(args, "--ftp-port", "-")
+		case EPSV:
+		}
 		url := fmt.Sprintf("ftp://%s/%s", j.Server, f.Remote)
-		switch j.Operation {
+		switch f.Operation {
 		case Upload:
 			args = append(args, "--upload-file", f.Local, url)
 		case Listing:
@@ -120,16 +121,13 @@ func curl(j Job) lab.Command {
 func lftp(j Job) lab.Command {
 	set := [][2]string{
 		{"cmd:fail-exit", "yes"},
-		{"net:timeout", "8"},
+		{"net:timeout", idle},
 		{"net:max-retries", "1"},
 		{"xfer:clobber", "yes"},
 		{"ftp:ssl-allow", "no"},
 		{"ftp:fix-pasv-address", "no"}, // believe the 227
 		{"ftp:passive-mode", yesNo(!j.Mode.Active())},
 		{"ftp:prefer-epsv", yesNo(j.Mode == EPSV)},
-	}
-	if j.Rate > 0 {
-		set = append(set, [2]string{"net:limit-rate", fmt.Sprint(j.Rate)})
 	}
 	var script strings.Builder
 	script.WriteString("debug 5; ")
@@ -138,7 +136,7 @@ func lftp(j Job) lab.Command {
 	}
 	fmt.Fprintf(&script, "open ftp://%s; ", j.Server)
 	for _, f := range j.Files {
-		switch j.Operation {
+		switch f.Operation {
 		case Download:
 			fmt.Fprintf(&script, "get %s -o %s; ", f.Remote, f.Local)
 		case Upload:
@@ -148,7 +146,7 @@ func lftp(j Job) lab.Command {
 		}
 	}
 	return lab.Command{
-		Args: []string{"timeout", fmt.Sprint(int(j.Limit.Seconds())), "lftp", "--norc", "-c", script.String()},
+		Args: []string{"lftp", "--norc", "-c", script.String()},
 		Env:  []string{"LFTP_HOME=" + os.TempDir()},
 	}
 }

@@ -1,0 +1,300 @@
+package helper
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"ftpvip/helper/ftp"
+	"ftpvip/helper/journal"
+)
+
+// ending is how a session ended.
+type ending uint8
+
+const (
+	endNone    ending = iota
+	endQuit           // 221
+	endServer         // 421
+	endClosed         // without a word, or an encrypted one
+	endLost           // its ending was not heard of
+	endStopped        // the helper ends; the session goes on without it
+)
+
+// String returns a name that suits a log key.
+func (e ending) String() string {
+	switch e {
+	case endQuit:
+		return "quit"
+	case endServer:
+		return "server"
+	case endClosed:
+		return "closed"
+	case endLost:
+		return "lost"
+	case endStopped:
+		return "helper stopped"
+	case endNone:
+	}
+	return "none"
+}
+
+// linger is how long after the server's last word the session's account is closed: the ends take that long to close
+// the connection. conntrack remembers a closed connection for two minutes more, and sends its event only then.
+const linger = 2 * time.Second
+
+// maxRetired is how many sessions may wait for their account to be closed.
+const maxRetired = 8192
+
+// maxInspect is how many data connections of a session conntrack is asked about at once.
+const maxInspect = 256
+
+// retirement is a session whose account is to be closed.
+type retirement struct {
+	session *session
+	due     time.Time
+	how     ending
+	final   bool // the connection has ended for certain
+}
+
+// listenForBye notes when the server takes its leave.
+func (s *session) listenForBye(now time.Time, payload []byte) {
+	e := farewell(payload)
+	if e == endNone || e == s.bye || s.told {
+		return
+	}
+	s.bye = e
+	select {
+	case s.daemon.retired <- retirement{session: s, due: now.Add(linger), how: e}:
+	default: // many end at the same time: conntrack's event will do
+	}
+}
+
+// forget ends the session of a connection that conntrack has forgotten.
+func (d *Daemon) forget(c Connection, how ending) {
+	if s := d.sessions.remove(c); s != nil {
+		d.retire(s, how)
+	}
+}
+
+// retire ends a session that is out of the table already, and has its account closed.
+func (d *Daemon) retire(s *session, how ending) {
+	if told := s.end(); told {
+		return
+	}
+	select {
+	case d.retired <- retirement{session: s, due: time.Now(), how: how, final: true}:
+	default:
+		d.conclude(s, how) // better without figures than not at all
+	}
+}
+
+// clerk closes the accounts of sessions that have ended, so that neither packets nor conntrack's events wait for it.
+func (d *Daemon) clerk(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-d.retired:
+			if wait := time.Until(r.due); wait > 0 {
+				select {
+				case <-ctx.Done():
+					d.conclude(r.session, endStopped)
+					return
+				case <-time.After(wait):
+				}
+			}
+			d.close(r)
+		}
+	}
+}
+
+// close closes an account, unless the connection lives on.
+func (d *Daemon) close(r retirement) {
+	s := r.session
+	if !r.final && !d.leaving(s) {
+		s.mu.Lock()
+		s.bye = endNone // it was not the last word
+		s.mu.Unlock()
+		return
+	}
+	d.settle(s, true)
+	d.conclude(s, r.how)
+}
+
+// leaving tells whether an end that said farewell closes the connection.
+func (d *Daemon) leaving(s *session) bool {
+	in, err := d.asker.Inspect(s.conn.Client, s.conn.VIP)
+	return errors.Is(err, ErrNoConnection) || err == nil && in.Closing
+}
+
+// over tells whether both ends have closed the connection.
+func (d *Daemon) over(s *session) bool {
+	in, err := d.asker.Inspect(s.conn.Client, s.conn.VIP)
+	return errors.Is(err, ErrNoConnection) || err == nil && in.Ended
+}
+
+// settle accounts for data connections that have ended, or for all. It returns what is still open: how many
+// connections, and how many bytes they have carried.
+func (d *Daemon) settle(s *session, all bool) (open int, bytes uint64) {
+	s.mu.Lock()
+	list := s.book.Open()
+	s.mu.Unlock()
+	for i, f := range list {
+		if i == maxInspect {
+			return open + len(list) - i, bytes
+		}
+		in, err := d.asker.Inspect(f.Src, f.Dst)
+		switch {
+		case errors.Is(err, ErrNoConnection):
+			// Its event is on the way, with the figures, and comes too late for a session that has ended.
+			if !all {
+				continue
+			}
+			in.Fate.Answered = true
+		case err != nil:
+			d.log.Warn("cannot ask conntrack about a data connection", "err", err)
+			in.Fate.Answered = true
+		}
+		if !all && !in.Ended {
+			open++
+			bytes += max(in.Fate.Opener, in.Fate.Answerer)
+			continue
+		}
+		d.flows.take(f)
+		d.dataClosed(s, f, in.Fate, time.Now())
+	}
+	return open, bytes
+}
+
+// dataClosed accounts for one data connection.
+func (d *Daemon) dataClosed(s *session, f journal.Flow, fate journal.Fate, now time.Time) {
+	s.mu.Lock()
+	done, ok := s.book.Close(now, f, fate)
+	s.mu.Unlock()
+	switch {
+	case !ok:
+		return
+	case done.Failure != nil:
+		s.failed(*done.Failure)
+		return
+	}
+	d.count.done(done)
+	if d.debugs() {
+		s.log().Debug("data connection closed", "mode", done.Mode, "direction", done.Direction, "from", f.Src, "to", f.Dst,
+			"bytes", done.Bytes, "counted", done.Counted)
+	}
+}
+
+// closingLooks bounds how many sessions conntrack is asked about by findClosed.
+const closingLooks = 200
+
+// findClosed closes the accounts of sessions that ended without a readable farewell: of TLS sessions, and of clients
+// that just hang up. conntrack's event comes two minutes after that, so this makes the log prompt; with more quiet
+// sessions than looks it takes several rounds.
+func (d *Daemon) findClosed(now time.Time) {
+	looks := 0
+	for _, s := range d.sessions.idle(now.Add(-quiet)) {
+		s.mu.Lock()
+		told := s.told || s.ended
+		s.mu.Unlock()
+		if told {
+			continue
+		}
+		if looks++; looks > closingLooks {
+			return
+		}
+		if d.over(s) {
+			d.settle(s, true)
+			d.conclude(s, endClosed)
+		}
+	}
+}
+
+// quiet is how long a session is silent before it may have ended.
+const quiet = 3 * time.Second
+
+// conclude writes the session's line into the log, once.
+func (d *Daemon) conclude(s *session, how ending) {
+	s.mu.Lock()
+	if s.told {
+		s.mu.Unlock()
+		return
+	}
+	s.told = true
+	d.count.concluded.Add(1)
+	d.flows.removeAll(s.book.Open())
+	s.book.Blind = d.deaf.Load()
+	if s.bye != endNone && how == endClosed {
+		how = s.bye
+	}
+	until := time.Now()
+	if how == endQuit || how == endServer {
+		until = s.seen // since then nobody waits any more
+	}
+	for _, f := range s.book.End(until) {
+		s.failed(f)
+	}
+	s.leavePlace()
+	attrs := s.account(how)
+	s.mu.Unlock()
+	s.log().LogAttrs(context.Background(), slog.LevelInfo, "session ended", attrs...)
+}
+
+// account is what the log has of a session.
+func (s *session) account(how ending) []slog.Attr {
+	st := s.engine.Stats()
+	attrs := []slog.Attr{
+		slog.String("user", st.User), slog.Bool("tls", st.TLS), slog.String("end", how.String()),
+		slog.Duration("duration", s.seen.Sub(s.begun).Round(time.Millisecond)),
+		slog.Any("commands", st.Commands),
+	}
+	if s.pickedUp {
+		attrs = append(attrs, slog.Bool("picked_up", true))
+	}
+	for _, c := range []struct {
+		key string
+		cmd ftp.Command
+	}{{"pasv", ftp.CmdPASV}, {"epsv", ftp.CmdEPSV}, {"port", ftp.CmdPORT}, {"eprt", ftp.CmdEPRT}} {
+		if n := st.Opens(c.cmd); n > 0 {
+			attrs = append(attrs, slog.Any(c.key, n))
+		}
+	}
+	sums := s.book.Sums()
+	for m := range journal.NumModes {
+		for dir := range journal.NumDirections {
+			if sum := sums[m][dir]; sum.Count > 0 {
+				bytes := slog.Uint64("bytes", sum.Bytes)
+				if sum.Uncounted == sum.Count {
+					bytes = slog.String("bytes", "unknown")
+				}
+				attrs = append(attrs, slog.GroupAttrs(m.String()+"_"+dir.String(), slog.Uint64("count", uint64(sum.Count)), bytes))
+			}
+		}
+	}
+	attrs = append(attrs, slog.Any("refused", st.Refused), slog.Int("failed", s.book.Failed()))
+	if why := s.book.Failures(); why != "" {
+		attrs = append(attrs, slog.String("failures", why))
+	}
+	return attrs
+}
+
+// concludeAll closes all accounts at the helper's end. The sessions go on.
+func (d *Daemon) concludeAll() {
+	for {
+		select {
+		case r := <-d.retired:
+			if r.final {
+				d.conclude(r.session, r.how)
+			}
+			continue
+		default:
+		}
+		break
+	}
+	for _, s := range d.sessions.all() {
+		s.end()
+		d.conclude(s, endStopped)
+	}
+}

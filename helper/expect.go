@@ -1,0 +1,165 @@
+package helper
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/ti-mo/conntrack"
+	"golang.org/x/sys/unix"
+
+	"ftpvip/helper/nfnl"
+)
+
+// What an expectation is made of in linux/netfilter/nfnetlink_conntrack.h.
+const (
+	msgExpectNew = 0 // IPCTNL_MSG_EXP_NEW
+
+	attrExpectMaster   = 1 // CTA_EXPECT_MASTER
+	attrExpectTuple    = 2
+	attrExpectMask     = 3
+	attrExpectTimeout  = 4
+	attrExpectNAT      = 10
+	attrExpectFunction = 11
+
+	attrNATDirection = 1 // CTA_EXPECT_NAT_DIR
+	attrNATTuple     = 2
+
+	attrTupleIP    = 1 // CTA_TUPLE_IP
+	attrTupleProto = 2
+
+	attrSource4      = 1 // CTA_IP_V4_SRC
+	attrDestination4 = 2
+	attrSource6      = 3
+	attrDestination6 = 4
+
+	attrProtoNumber      = 1 // CTA_PROTO_NUM
+	attrProtoSource      = 2
+	attrProtoDestination = 3
+)
+
+// expectLen has room for the message of the longest expectation.
+const expectLen = 512
+
+// expecter creates expectations. A packet waits for each, so it does without what ti-mo/conntrack's CreateExpect takes
+// longest for: waking Go's poller, and memory. The bytes are the same.
+type expecter struct {
+	mu     sync.Mutex
+	socket *nfnl.Socket
+	seq    uint32
+	out    [expectLen]byte
+	in     [2 * expectLen]byte // an answer repeats the request
+}
+
+func openExpecter() (*expecter, error) {
+	socket, err := nfnl.Open()
+	if err != nil {
+		return nil, err
+	}
+	// The kernel has answered before Send returns; to wait is only a precaution.
+	if err := socket.Timeout(time.Second); err != nil {
+		return nil, errors.Join(err, socket.Close())
+	}
+	return &expecter{socket: socket}, nil
+}
+
+func (x *expecter) close() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.socket.Close()
+}
+
+// create creates an expectation. The error is the kernel's unix.Errno.
+func (x *expecter) create(e *conntrack.Expect) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.seq++
+	if err := x.socket.Send(appendExpect(x.out[:0], e, x.seq), nil); err != nil {
+		return err
+	}
+	for {
+		n, err := x.socket.Receive(x.in[:])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return fmt.Errorf("waiting for the kernel's answer: %w", os.NewSyscallError("read", err))
+		}
+		// An older answer is left over where the wait for it was given up.
+		if m, _, ok := nfnl.Next(x.in[:n]); ok && m.Type == unix.NLMSG_ERROR && m.Seq == x.seq {
+			return m.Err()
+		}
+	}
+}
+
+// appendExpect appends the request to create an expectation.
+func appendExpect(b []byte, e *conntrack.Expect, seq uint32) []byte {
+	h := nfnl.Header{
+		Subsystem: unix.NFNL_SUBSYS_CTNETLINK_EXP, Type: msgExpectNew, Seq: seq, Family: unix.AF_INET,
+		Flags: unix.NLM_F_ACK | unix.NLM_F_EXCL | unix.NLM_F_CREATE,
+	}
+	if e.TupleMaster.IP.SourceAddress.Is6() {
+		h.Family = unix.AF_INET6
+	}
+	b = nfnl.Append(b, h)
+	b = appendTuple(b, attrExpectMaster, &e.TupleMaster)
+	b = appendTuple(b, attrExpectTuple, &e.Tuple)
+	b = appendTuple(b, attrExpectMask, &e.Mask)
+	b = appendUint32(b, attrExpectTimeout, e.Timeout)
+	b = nfnl.AppendAttrHeader(b, attrExpectFunction, len(e.Function))
+	b = append(b, e.Function...)
+	b = nfnl.AppendPadding(b, len(e.Function))
+	start := len(b)
+	b = nfnl.Nest(b, attrExpectNAT)
+	direction := uint32(0)
+	if e.NAT.Direction {
+		direction = 1
+	}
+	b = appendUint32(b, attrNATDirection, direction)
+	b = appendTuple(b, attrNATTuple, &e.NAT.Tuple)
+	nfnl.Close(b, start)
+	nfnl.Finish(b, 0)
+	return b
+}
+
+func appendTuple(b []byte, typ uint16, t *conntrack.Tuple) []byte {
+	start := len(b)
+	b = nfnl.Nest(b, typ)
+	ip := len(b)
+	b = nfnl.Nest(b, attrTupleIP)
+	if src, dst := t.IP.SourceAddress, t.IP.DestinationAddress; src.Is4() {
+		b = appendAddr(appendAddr(b, attrSource4, src), attrDestination4, dst)
+	} else {
+		b = appendAddr(appendAddr(b, attrSource6, src), attrDestination6, dst)
+	}
+	nfnl.Close(b, ip)
+	proto := len(b)
+	b = nfnl.Nest(b, attrTupleProto)
+	b = nfnl.AppendAttr(b, attrProtoNumber, t.Proto.Protocol)
+	b = appendPort(b, attrProtoSource, t.Proto.SourcePort)
+	b = appendPort(b, attrProtoDestination, t.Proto.DestinationPort)
+	nfnl.Close(b, proto)
+	nfnl.Close(b, start)
+	return b
+}
+
+func appendAddr(b []byte, typ uint16, a netip.Addr) []byte {
+	if a.Is4() {
+		v := a.As4()
+		return nfnl.AppendAttr(b, typ, v[:]...)
+	}
+	v := a.As16()
+	return nfnl.AppendAttr(b, typ, v[:]...)
+}
+
+func appendPort(b []byte, typ, port uint16) []byte {
+	return nfnl.AppendAttr(b, typ, byte(port>>8), byte(port))
+}
+
+func appendUint32(b []byte, typ uint16, v uint32) []byte {
+	return binary.BigEndian.AppendUint32(nfnl.AppendAttrHeader(b, typ, 4), v)
+}

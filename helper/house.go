@@ -1,0 +1,142 @@
+package helper
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// How often the host's state is looked at, and the table is swept for sessions whose ending went unheard; and how long
+// a session is silent before conntrack is asked about it.
+const (
+	lookEvery  = 10 * time.Second
+	sweepEvery = time.Minute
+	sweepAfter = 10 * time.Minute
+)
+
+// hostSetting reads a setting of this network namespace's conntrack; "" where it has none.
+func hostSetting(name string) string {
+	b, err := os.ReadFile("/proc/sys/net/netfilter/" + name)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// examineHost says what the host's settings keep from us. ftpvip does not change them.
+func (d *Daemon) examineHost() {
+	if hostSetting("nf_conntrack_acct") == "0" {
+		d.log.Info("bytes of transfers are not counted; to count those of connections that begin from then on: " +
+			"sysctl -w net.netfilter.nf_conntrack_acct=1")
+	}
+	if hostSetting("nf_conntrack_events") == "0" {
+		d.log.Warn("conntrack tells of no events, so data connections cannot be followed and ends of sessions are noticed " +
+			"late; remedy: sysctl -w net.netfilter.nf_conntrack_events=1")
+	}
+}
+
+// drops remembers what queues had dropped already.
+type drops struct {
+	queues map[uint16]uint64
+	full   bool // the conntrack table was
+}
+
+// lookAround warns of what loses packets outside of this process.
+func (d *Daemon) lookAround() {
+	if d.drops.queues == nil {
+		d.drops.queues = map[uint16]uint64{}
+	}
+	for _, q := range d.queueFigures() {
+		now := uint64(q.Dropped) + uint64(q.UserDropped)
+		if before := d.drops.queues[q.Number]; now > before {
+			d.log.Warn("the kernel dropped control packets, for TCP to send them again: the helper could not keep up; "+
+				"raise helper.queues if this goes on", "queue", q.Number, "packets", now-before,
+				"queue_full", q.Dropped, "socket_full", q.UserDropped)
+		}
+		d.drops.queues[q.Number] = now
+	}
+	count, err := strconv.Atoi(hostSetting("nf_conntrack_count"))
+	limit, err2 := strconv.Atoi(hostSetting("nf_conntrack_max"))
+	full := err == nil && err2 == nil && limit > 0 && count >= limit/100*95
+	if full && !d.drops.full {
+		d.log.Warn("the conntrack table is nearly full: the kernel will refuse new connections, data connections too; "+
+			"raise net.netfilter.nf_conntrack_max", "connections", count, "max", limit)
+	}
+	d.drops.full = full
+}
+
+// sweep asks conntrack about sessions that were silent for long.
+func (d *Daemon) sweep(now time.Time) {
+	if d.asker == nil {
+		return
+	}
+	for _, s := range d.sessions.idle(now.Add(-sweepAfter)) {
+		_, err := d.asker.Lookup(s.conn.VIP, s.conn.Client)
+		if errors.Is(err, ErrNoConnection) {
+			d.forget(s.conn, endLost)
+		}
+	}
+}
+
+// watchdog is systemd's, which restarts us when it is not fed (sd_notify(3), WATCHDOG=1).
+type watchdog struct {
+	every time.Duration
+	limit time.Duration // for the handling of one packet
+	last  []pulse       // of each worker, at the feed before
+}
+
+// pulse is what a worker's loop is judged by.
+type pulse struct {
+	handled uint64
+	waiting bool // packets waited for it
+}
+
+// watchdog returns nil where systemd wants no feeding.
+func (d *Daemon) watchdog() *watchdog {
+	limit, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		d.log.Warn("cannot make sense of the watchdog's settings in the environment", "err", err)
+	}
+	if err != nil || limit <= 0 {
+		return nil
+	}
+	return &watchdog{every: limit / 3, limit: limit / 3}
+}
+
+// feed feeds the watchdog, if every loop does its work.
+func (d *Daemon) feed(dog *watchdog, now time.Time) {
+	queues, err := Queues()
+	if err != nil {
+		d.log.Warn("cannot read the state of the queues", "err", err)
+	}
+	stuck := dog.stuck(now, d.workers, queues)
+	if len(stuck) > 0 {
+		d.log.Error("queue loops are stuck; the service manager will restart the helper if that lasts", "queues", stuck)
+		return
+	}
+	d.notify(daemon.SdNotifyWatchdog)
+}
+
+// stuck lists the queues whose loop is at one packet for long, or has had packets waiting for it since the last time
+// and took none. A loop that waits for a packet is well.
+func (w *watchdog) stuck(now time.Time, workers []*worker, queues map[uint16]QueueState) (stuck []uint16) {
+	pulses := make([]pulse, 0, len(workers))
+	for i, worker := range workers {
+		p := pulse{handled: worker.handled.Load(), waiting: queues[worker.number].Waiting > 0}
+		pulses = append(pulses, p)
+		since := worker.busy.Load()
+		long := since != 0 && now.Sub(time.Unix(0, since)) > w.limit
+		idle := i < len(w.last) && p.waiting && w.last[i].waiting && p.handled == w.last[i].handled
+		if long || idle {
+			stuck = append(stuck, worker.number)
+		}
+	}
+	w.last = pulses
+	slices.Sort(stuck)
+	return stuck
+}

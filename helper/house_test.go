@@ -1,0 +1,188 @@
+package helper
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/bpf"
+
+	"ftpvip/configs"
+	"ftpvip/helper/ftp"
+	"ftpvip/helper/journal"
+)
+
+func TestStuck(t *testing.T) {
+	const limit = 10 * time.Second
+	now := time.Unix(1000, 0)
+	tests := []struct {
+		name          string
+		busy          time.Duration // the current packet's handling, so far
+		before, after QueueState
+		took          uint64 // packets between the two looks
+		want          bool
+	}{
+		{name: "idle"},
+		{name: "at work", busy: time.Second, before: QueueState{Waiting: 5}, after: QueueState{Waiting: 7}, took: 100},
+		{name: "stuck in a packet", busy: time.Minute, want: true},
+		{name: "does not come back for more", before: QueueState{Waiting: 5}, after: QueueState{Waiting: 5}, want: true},
+		{name: "a packet has just come", after: QueueState{Waiting: 1}},
+		{name: "packets came and went", before: QueueState{Waiting: 1}, took: 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := &worker{number: 7}
+			dog := &watchdog{limit: limit}
+			if got := dog.stuck(now, []*worker{w}, map[uint16]QueueState{7: tt.before}); len(got) > 0 {
+				t.Fatalf("stuck at once: %v", got)
+			}
+			w.handled.Add(tt.took)
+			if tt.busy > 0 {
+				w.busy.Store(now.Add(-tt.busy).UnixNano())
+			}
+			if got := dog.stuck(now, []*worker{w}, map[uint16]QueueState{7: tt.after}); (len(got) > 0) != tt.want {
+				t.Errorf("stuck %v, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+// The filter lets pass what concerns us. The extension that finds attributes is the kernel's own, so only the rest
+// can be tested here; the end-to-end tests see the whole.
+func TestEventFilter(t *testing.T) {
+	if _, err := bpf.Assemble(eventFilter()); err != nil {
+		t.Error(err)
+	}
+	for i, in := range eventFilter() {
+		if j, ok := in.(bpf.JumpIf); ok {
+			for _, skip := range []uint8{j.SkipTrue, j.SkipFalse} {
+				if i+1+int(skip) >= len(eventFilter()) {
+					t.Errorf("%d: %s jumps out of the program", i, in)
+				}
+			}
+		}
+	}
+}
+
+func TestReload(t *testing.T) {
+	h := newHost(t, twoArm)
+	h.login()
+	port := "PORT 198,51,100,7,200,22\r\n"
+	if got := h.queue.verdict(h.send(ftp.FromClient, port)); got == "accept" {
+		t.Fatalf("a third party is allowed: %q", got)
+	}
+	cfg := testConfig(t)
+	cfg.VIPs[0].FXP = configs.FXPAllow
+	cfg.VIPs[0].PortsMin = 2000
+	cfg.Helper.Queues++
+	h.d.Reload(cfg)
+	h.want(h.send(ftp.FromClient, port), "accept")
+	if got := h.queue.verdict(h.send(ftp.FromClient, "PORT 203,0,113,9,4,1\r\n")); got == "accept" {
+		t.Errorf("port 1025 is allowed: %q", got)
+	}
+	h.wantLog("setting=helper.queues")
+	if strings.Contains(h.log.String(), "setting=helper.first_queue") {
+		t.Errorf("the log tells of a change that was none:\n%s", h.log)
+	}
+
+	cfg = testConfig(t)
+	cfg.VIPs[0].Addrs.V4 = at("192.0.2.20:21").Addr()
+	h.d.Reload(cfg)
+	h.want(h.send(ftp.FromClient, port), "accept") // its VIP is gone, the session goes on
+	h.wantLog("go on under their old policy")
+	other := twoArm
+	other.ID, other.VIP, other.Client = 9, at("192.0.2.20:21"), at("203.0.113.10:40000")
+	other.Seen = other.Client
+	h.tracker.conn, h.seq = other, [2]uint32{1, 1}
+	h.send(ftp.FromServer, "220 ready\r\n")
+	if n := len(h.d.Sessions()); n != 2 {
+		t.Errorf("%d sessions, want one of the new VIP too", n)
+	}
+}
+
+func TestPolicy(t *testing.T) {
+	cfg := testConfig(t)
+	for _, source := range []configs.DataSource{"", configs.SourceStrict, configs.SourceAny} {
+		cfg.VIPs[0].DataSource = source
+		p, _ := newView(cfg).vips[twoArm.VIP].policyFor(twoArm.Backend)
+		if p.DataSourceAny != (source == configs.SourceAny) || p.FXPAllow {
+			t.Errorf("data source %q: %+v", source, p)
+		}
+	}
+}
+
+func TestVerbs(t *testing.T) {
+	for line, want := range map[string]string{
+		"PASV\r\n": "PASV", "retr file": "RETR", "CWD /": "CWD", "LIST\n": "LIST", "STORE x": "other", "XYZZY": "other",
+		"": "other", " PASV": "other", "12345": "other", "stor": "STOR", "PAS": "other", "\xff\xf4ABOR\r\n": "other",
+	} {
+		if got := verbNames[verbOf([]byte(line))]; got != want {
+			t.Errorf("%q is %s, want %s", line, got, want)
+		}
+	}
+	for name, want := range map[string]journal.Direction{
+		"RETR": journal.Download, "APPE": journal.Upload, "MLSD": journal.Listing, "PASV": journal.Unknown,
+	} {
+		if got := directionOf(verbOf([]byte(name + "\r\n"))); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestFarewells(t *testing.T) {
+	for text, want := range map[string]ending{
+		"221 bye\r\n": endQuit, "226 ok\r\n221 bye\r\n": endQuit, "421 Timeout.\r\n": endServer, "221-bye\r\n": endNone,
+		"221-a\r\n221 b\r\n": endQuit, "200 221 \r\n": endNone, "": endNone, "\r\n": endNone, "22": endNone, "221": endQuit,
+	} {
+		if got := farewell([]byte(text)); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
+
+// quietQueue takes every verdict.
+type quietQueue struct{}
+
+func (quietQueue) accept(uint32) error          { return nil }
+func (quietQueue) drop(uint32) error            { return nil }
+func (quietQueue) replace(uint32, []byte) error { return nil }
+
+// BenchmarkHandle is one passed packet of a running session: a command or a reply that is not acted on.
+func BenchmarkHandle(b *testing.B) {
+	for name, conn := range map[string]Connection{"IPv4": twoArm, "IPv6": twoArm6} {
+		for _, tls := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/tls=%t", name, tls), func(b *testing.B) { benchmarkHandle(b, conn, tls) })
+		}
+	}
+}
+
+func benchmarkHandle(b *testing.B, conn Connection, tls bool) {
+	t := &testing.T{}
+	h := newHost(t, conn)
+	h.login()
+	texts := [2]string{"NOOP\r\n", "200 ok\r\n"}
+	if tls {
+		h.send(ftp.FromClient, "AUTH TLS\r\n")
+		h.send(ftp.FromServer, "234 go\r\n")
+		texts = [2]string{"\x17\x03\x03\x00\x05hello", "\x17\x03\x03\x00\x05world"}
+	}
+	var packets [2][]byte
+	paths := conn.paths()
+	for dir, text := range texts {
+		packets[dir] = segment(t, paths[dir].src, paths[dir].dst, h.seq[dir], text)
+	}
+	offset := 24
+	if conn.VIP.Addr().Is6() {
+		offset = 44
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		dir := i % 2
+		p := packets[dir]
+		seq := h.seq[dir]
+		p[offset], p[offset+1], p[offset+2], p[offset+3] = byte(seq>>24), byte(seq>>16), byte(seq>>8), byte(seq)
+		h.seq[dir] += uint32(len(texts[dir]))
+		h.d.handle(h.worker, quietQueue{}, uint32(i), p)
+	}
+}

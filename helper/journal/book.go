@@ -1,0 +1,258 @@
+package journal
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"ftpvip/helper/ftp"
+)
+
+// Bounds of what one session may make us remember.
+const (
+	maxUnopened = 4    // announcements that were not used
+	maxOpen     = 1024 // data connections that conntrack has not forgotten: it keeps closed ones for minutes
+)
+
+// Book is the account of one control connection between two ends.
+type Book struct {
+	Client  netip.Addr
+	Backend netip.Addr
+	Blind   bool // openings are not heard of: then nothing is said to have never come
+
+	data     []data // announced or open, oldest first
+	sums     [NumModes][NumDirections]Sum
+	failures []Failure
+	more     int // failures that are not told one by one
+}
+
+// state of a data connection.
+type state uint8
+
+const (
+	waiting  state = iota // announced
+	replaced              // another one was announced since; it may still come, if it is on its way
+	late                  // counted as failed already
+	open
+)
+
+type data struct {
+	state state
+	dir   Direction
+	mode  Mode
+	made  time.Time    // when it was announced, or opened
+	conn  ftp.DataConn // zero where the announcement was not seen
+	flow  Flow         // where open
+}
+
+// Flow names a data connection, by the direction in which it was opened.
+type Flow struct {
+	Src, Dst netip.AddrPort
+}
+
+// Fate is what conntrack knows of a data connection, at its end or on the way.
+type Fate struct {
+	Answered bool // by the other end
+	Reset    bool // the other end's only answer was a reset
+	Gone     bool // conntrack has forgotten it
+	Counted  bool // conntrack counted it (net.netfilter.nf_conntrack_acct)
+	Opener   uint64
+	Answerer uint64 // bytes that each end sent
+}
+
+// Done is a data connection that has been accounted for.
+type Done struct {
+	Mode      Mode
+	Direction Direction
+	Bytes     uint64
+	Counted   bool
+	Failure   *Failure // it carried nothing
+}
+
+// Announce enters an announcement. It returns the failure of the one before, if that was waited for in vain.
+func (b *Book) Announce(now time.Time, c ftp.DataConn) *Failure {
+	var failed *Failure
+	unopened, oldest := 0, -1
+	for i := range b.data {
+		d := &b.data[i]
+		if d.state == open {
+			continue
+		}
+		if d.state == waiting {
+			if d.conn == c {
+				return nil // a retransmission, read by a helper that was restarted
+			}
+			if failed = b.judge(now, d, Doubt); failed == nil {
+				d.state = replaced
+			}
+		}
+		if unopened++; oldest < 0 {
+			oldest = i
+		}
+	}
+	if unopened >= maxUnopened {
+		b.data = slices.Delete(b.data, oldest, oldest+1)
+	}
+	b.data = append(b.data, data{state: waiting, mode: modeOf(c), made: now, conn: c})
+	return failed
+}
+
+func modeOf(c ftp.DataConn) Mode {
+	if c.Passive {
+		return Passive
+	}
+	return Active
+}
+
+// judge enters a failure, if d was awaited for at least that long.
+func (b *Book) judge(now time.Time, d *data, least time.Duration) *Failure {
+	waited := now.Sub(d.made)
+	if waited < least || b.Blind {
+		return nil
+	}
+	d.state = late
+	f := Failure{Cause: NeverCame, Mode: d.mode, Command: d.conn.Command, At: d.conn.At, From: b.Backend, Waited: waited}
+	b.Fail(f)
+	return &f
+}
+
+// Command says that a transfer in a direction was asked for; it goes over the last data connection.
+func (b *Book) Command(dir Direction) {
+	if n := len(b.data); n > 0 && b.data[n-1].dir == Unknown {
+		b.data[n-1].dir = dir
+	}
+}
+
+// Opened enters the opening of a data connection. awaited says that the latest announcement has been used. Bytes of
+// a connection that had to make room stay unknown: it is returned.
+func (b *Book) Opened(now time.Time, f Flow) (awaited bool, gone *Flow) {
+	if b.opened() >= maxOpen {
+		i := slices.IndexFunc(b.data, func(d data) bool { return d.state == open })
+		flow := b.data[i].flow
+		b.Close(now, flow, Fate{Answered: true})
+		gone = &flow
+	}
+	for i := len(b.data) - 1; i >= 0; i-- {
+		d := &b.data[i]
+		if d.state != open && d.conn.At == f.Dst {
+			awaited = d.state == waiting
+			d.state, d.flow, d.made = open, f, now
+			return awaited, gone
+		}
+	}
+	mode := Active // announced before the helper started
+	if f.Src.Addr() == b.Client {
+		mode = Passive
+	}
+	b.data = append(b.data, data{state: open, mode: mode, made: now, flow: f})
+	return false, gone
+}
+
+func (b *Book) opened() (n int) {
+	for i := range b.data {
+		if b.data[i].state == open {
+			n++
+		}
+	}
+	return n
+}
+
+// Open lists the data connections that are open, or closed but not accounted for.
+func (b *Book) Open() []Flow {
+	var list []Flow
+	for i := range b.data {
+		if b.data[i].state == open {
+			list = append(list, b.data[i].flow)
+		}
+	}
+	return list
+}
+
+// AnyOpen says whether Open would list any.
+func (b *Book) AnyOpen() bool { return b.opened() > 0 }
+
+// Waiting says that a data connection is announced and awaited.
+func (b *Book) Waiting() bool {
+	for i := range b.data {
+		if b.data[i].state == waiting {
+			return true
+		}
+	}
+	return false
+}
+
+// Overdue enters as failed what was announced Patience ago and did not come.
+func (b *Book) Overdue(now time.Time) []Failure { return b.judgeAll(now, Patience) }
+
+// End enters as failed what was awaited when the session ended.
+func (b *Book) End(now time.Time) []Failure { return b.judgeAll(now, Doubt) }
+
+func (b *Book) judgeAll(now time.Time, least time.Duration) (failed []Failure) {
+	for i := range b.data {
+		if d := &b.data[i]; d.state == waiting {
+			if f := b.judge(now, d, least); f != nil {
+				failed = append(failed, *f)
+			}
+		}
+	}
+	return failed
+}
+
+// Close accounts for a data connection. It returns false where it is unknown, or was accounted for before.
+func (b *Book) Close(now time.Time, f Flow, fate Fate) (Done, bool) {
+	i := slices.IndexFunc(b.data, func(d data) bool { return d.state == open && d.flow == f })
+	if i < 0 {
+		return Done{}, false
+	}
+	d := b.data[i]
+	b.data = slices.Delete(b.data, i, i+1)
+	if !fate.Answered {
+		failure := Failure{Cause: NoAnswer, Mode: d.mode, Command: d.conn.Command, At: d.conn.To}
+		if !failure.At.IsValid() {
+			failure.At = f.Dst
+		}
+		// conntrack forgets an unanswered connection after two minutes, one that was reset at once.
+		if fate.Reset || fate.Gone && now.Sub(d.made) < resetWithin {
+			failure.Cause = PeerReset
+		}
+		b.Fail(failure)
+		return Done{Mode: d.mode, Direction: d.dir, Failure: &failure}, true
+	}
+	done := d.measure(fate)
+	sum := &b.sums[done.Mode][done.Direction]
+	sum.Count++
+	sum.Bytes += done.Bytes
+	if !done.Counted {
+		sum.Uncounted++
+	}
+	return done, true
+}
+
+// resetWithin is how soon conntrack forgets a connection that was reset, where it does not say that it was. The
+// default of net.netfilter.nf_conntrack_tcp_timeout_syn_sent is 120 s.
+const resetWithin = 30 * time.Second
+
+// measure finds the direction where no command told it, and that side's bytes.
+func (d *data) measure(fate Fate) Done {
+	client, server := fate.Opener, fate.Answerer
+	if d.mode == Active {
+		client, server = server, client
+	}
+	done := Done{Mode: d.mode, Direction: d.dir, Counted: fate.Counted}
+	switch {
+	case !fate.Counted:
+		return done
+	case done.Direction == Unknown && server > client:
+		done.Direction = Download
+	case done.Direction == Unknown && client > server:
+		done.Direction = Upload
+	}
+	done.Bytes = server
+	if done.Direction == Upload {
+		done.Bytes = client
+	}
+	return done
+}
+
+// Sums returns what the transfers that are accounted for add up to.
+func (b *Book) Sums() [NumModes][NumDirections]Sum { return b.sums }

@@ -1,0 +1,111 @@
+package journal
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"ftpvip/helper/ftp"
+)
+
+// Cause is why a data connection failed.
+type Cause uint8
+
+// The causes.
+const (
+	NeverCame  Cause = iota // announced, but nobody opened it
+	NoAnswer                // opened, but the other end was silent
+	PeerReset               // opened, but the other end refused it
+	Refused                 // by policy
+	Impossible              // the kernel could not be told of it
+
+	NumCauses
+)
+
+var causeNames = [NumCauses]string{"never_came", "no_answer", "reset", "policy", "impossible"}
+
+// String returns a name that suits a metric label.
+func (c Cause) String() string {
+	if c < NumCauses {
+		return causeNames[c]
+	}
+	return "unknown"
+}
+
+// Failure is one data connection that failed.
+type Failure struct {
+	Cause   Cause
+	Mode    Mode
+	Command ftp.Command    // that announced it
+	At      netip.AddrPort // NeverCame: where it was awaited; NoAnswer, PeerReset: where it was to end; Refused: what was named
+	From    netip.Addr     // NeverCame: the end that was to open it
+	Waited  time.Duration  // NeverCame
+	Reason  ftp.Reason     // Refused
+	Detail  string         // Impossible
+}
+
+// String says what went wrong, and what to do about it.
+func (f Failure) String() string {
+	passive := f.Mode == Passive
+	switch f.Cause {
+	case NeverCame:
+		waited := f.Waited.Round(time.Second)
+		if passive {
+			return fmt.Sprintf("client never came to %s within %s: check the client's firewall, and what filters before this host",
+				f.At, waited)
+		}
+		return fmt.Sprintf("backend never connected from %s to %s within %s: "+
+			"check that its firewall lets active data connections out and that they are routed by this host", f.From, f.At, waited)
+	case NoAnswer:
+		if passive {
+			return fmt.Sprintf("backend did not answer on %s: check the backend's firewall and its route to the client", f.At)
+		}
+		return fmt.Sprintf("client did not answer on %s: check the client's firewall, or let it use passive mode", f.At)
+	case PeerReset:
+		who := "backend"
+		if !passive {
+			who = "client"
+		}
+		return fmt.Sprintf("%s refused the connection to %s: nothing listens there", who, f.At)
+	case Refused:
+		if f.At.IsValid() {
+			return fmt.Sprintf("refused by policy %s: %s named %s", f.Reason, f.Command, f.At)
+		}
+		return fmt.Sprintf("refused by policy %s: %s", f.Reason, f.Command)
+	case Impossible:
+		return fmt.Sprintf("%s could not be announced to the kernel: %s", f.Command, f.Detail)
+	case NumCauses:
+	}
+	return "unknown"
+}
+
+// maxFailures is how many failures are told one by one.
+const maxFailures = 8
+
+// Failures tells all failures in one line; "" where there were none.
+func (b *Book) Failures() string {
+	if len(b.failures) == 0 {
+		return ""
+	}
+	list := make([]string, 0, len(b.failures)+1)
+	for _, f := range b.failures {
+		list = append(list, f.String())
+	}
+	if b.more > 0 {
+		list = append(list, fmt.Sprintf("and %d more", b.more))
+	}
+	return strings.Join(list, "; ")
+}
+
+// Failed is the number of failures.
+func (b *Book) Failed() int { return len(b.failures) + b.more }
+
+// Fail enters a failure.
+func (b *Book) Fail(f Failure) {
+	if len(b.failures) == maxFailures {
+		b.more++
+		return
+	}
+	b.failures = append(b.failures, f)
+}

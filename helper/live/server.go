@@ -1,0 +1,190 @@
+package live
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Bounds of a conversation.
+const (
+	timeout    = 10 * time.Second
+	maxRequest = 4096
+	maxClients = 16
+)
+
+// ErrTaken says that another helper answers on the socket.
+var ErrTaken = errors.New("another helper answers on this socket")
+
+// request is what a client sends.
+type request struct {
+	Get string `json:"get"`
+}
+
+const (
+	getFigures  = "figures"
+	getSessions = "sessions"
+)
+
+// failure is the answer to a request that cannot be served.
+type failure struct {
+	Error string `json:"error"`
+}
+
+// Server answers on a socket.
+type Server struct {
+	listener *net.UnixListener
+	source   Source
+	log      *slog.Logger
+	path     string
+	info     fs.FileInfo // of the socket that is ours
+	places   chan struct{}
+	wait     sync.WaitGroup
+}
+
+// Listen makes the socket, for root and its group. A socket that a killed helper left is replaced.
+func Listen(ctx context.Context, path string, source Source, log *slog.Logger) (*Server, error) {
+	if err := removeStale(ctx, path); err != nil {
+		return nil, err
+	}
+	s := &Server{source: source, log: log, path: path, places: make(chan struct{}, maxClients)}
+	short, done, err := shorten(path)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	// The mode is right from the first moment on: nobody connects before the socket listens, and the directory is
+	// not for everybody.
+	if s.listener, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: short}); err != nil {
+		return nil, fmt.Errorf("making the socket %s: %w", path, err)
+	}
+	s.listener.SetUnlinkOnClose(false) // it would remove a successor's
+	err = os.Chmod(path, 0o660)        // #nosec G302 -- the group may ask
+	if err == nil {
+		s.info, err = os.Stat(path)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("making the socket %s: %w", path, err), s.listener.Close())
+	}
+	s.wait.Go(s.accept)
+	return s, nil
+}
+
+// removeStale removes a socket on which nobody answers.
+func removeStale(ctx context.Context, path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking at the socket: %w", err)
+	}
+	if info.Mode()&fs.ModeSocket == 0 {
+		return fmt.Errorf("%s is in the way: it is no socket", path)
+	}
+	c, err := dial(ctx, path)
+	if err == nil {
+		return errors.Join(fmt.Errorf("%w: %s", ErrTaken, path), c.Close())
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing a socket that nobody answers on: %w", err)
+	}
+	return nil
+}
+
+// shorten gives a path that fits into struct sockaddr_un, until done is called.
+func shorten(path string) (short string, done func(), err error) {
+	if len(path) < len(unix.RawSockaddrUnix{}.Path) {
+		return path, func() {}, nil
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return "", nil, fmt.Errorf("opening the directory of the socket: %w", err)
+	}
+	short = filepath.Join("/proc/self/fd", strconv.FormatUint(uint64(dir.Fd()), 10), filepath.Base(path))
+	return short, func() { _ = dir.Close() }, nil
+}
+
+// accept serves clients until the listener is closed.
+func (s *Server) accept() {
+	for {
+		c, err := s.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			s.log.Warn("cannot accept a connection on the helper's socket", "err", err)
+			time.Sleep(100 * time.Millisecond) // out of file descriptors, most likely
+			continue
+		}
+		select {
+		case s.places <- struct{}{}:
+			s.wait.Go(func() {
+				s.serve(c)
+				<-s.places
+			})
+		default:
+			_ = c.Close() // too many at a time; the client may try again
+		}
+	}
+}
+
+// serve answers one request.
+func (s *Server) serve(c net.Conn) {
+	defer func() { _ = c.Close() }()
+	if err := c.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return
+	}
+	line, err := bufio.NewReader(io.LimitReader(c, maxRequest)).ReadBytes('\n')
+	if err != nil {
+		return // a look whether we live
+	}
+	w := bufio.NewWriter(c)
+	if err := json.NewEncoder(w).Encode(s.answer(line)); err != nil {
+		s.log.Debug("a client of the helper's socket went away", "err", err)
+		return
+	}
+	_ = w.Flush() // the client notices
+}
+
+func (s *Server) answer(line []byte) any {
+	var r request
+	if err := json.Unmarshal(line, &r); err != nil {
+		return failure{"the request is no JSON: " + err.Error()}
+	}
+	switch r.Get {
+	case getFigures:
+		return s.source.Figures()
+	case getSessions:
+		list := s.source.Sessions()
+		if list == nil {
+			list = []Session{}
+		}
+		return list
+	}
+	return failure{fmt.Sprintf("get %q: allowed: %s, %s", r.Get, getFigures, getSessions)}
+}
+
+// Close ends the service and removes the socket, unless it is another one's by now.
+func (s *Server) Close() error {
+	var errs []error
+	if info, err := os.Stat(s.path); err == nil && os.SameFile(info, s.info) {
+		errs = append(errs, os.Remove(s.path))
+	}
+	errs = append(errs, s.listener.Close())
+	s.wait.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,162 @@
+package helper
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ftpvip/helper/ftp"
+	"ftpvip/helper/journal"
+)
+
+// expectTimeout is how long the kernel waits for an announced data connection: what both carriers have as their
+// policy (helper/carrier; net/netfilter/nf_conntrack_sane.c).
+const expectTimeout = 300 * time.Second
+
+// Open implements ftp.Opener. It is called by the engine, with the session locked.
+func (s *session) Open(c ftp.DataConn) error {
+	if s.ended {
+		return ErrNoConnection
+	}
+	count := &s.daemon.count.expectations
+	if !s.place && !s.daemon.quota.take(s.conn.Client.Addr(), &s.daemon.view.Load().limits) {
+		count[outQuota].Add(1)
+		return fmt.Errorf("%w: helper.max_data_per_client or helper.max_data", ftp.ErrQuota)
+	}
+	err := s.tracker.Expect(s.conn, c)
+	what := outcomeOf(err)
+	count[what].Add(1)
+	if err != nil {
+		if !s.place {
+			s.daemon.quota.give(s.conn.Client.Addr())
+		}
+		if what == outFull {
+			return fmt.Errorf("%w: the kernel has no room for another expectation; "+
+				"see net.netfilter.nf_conntrack_expect_max and the host's memory", err)
+		}
+		return err
+	}
+	s.place = true
+	s.book.Blind = s.daemon.deaf.Load()
+	if failed := s.book.Announce(s.now, c); failed != nil {
+		s.failed(*failed)
+	}
+	s.awaits = s.now
+	if s.patience == nil {
+		s.patience = time.AfterFunc(journal.Patience, s.impatient)
+	} else {
+		s.patience.Reset(journal.Patience)
+	}
+	return nil
+}
+
+func outcomeOf(err error) outcome {
+	switch {
+	case err == nil:
+		return outCreated
+	case errors.Is(err, ftp.ErrPortBusy):
+		return outBusy
+	case errors.Is(err, ErrNoCarrier):
+		return outNoCarrier
+	case errors.Is(err, ErrNoConnection):
+		return outNoConnection
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOMEM):
+		// EMFILE: nf_conntrack_expect_max is reached (net/netfilter/nf_conntrack_expect.c).
+		return outFull
+	}
+	return outFailed
+}
+
+// leavePlace gives the session's place in the quota back.
+func (s *session) leavePlace() {
+	if s.place {
+		s.place = false
+		s.daemon.quota.give(s.conn.Client.Addr())
+	}
+}
+
+// impatient judges data connections that did not come, and stops waiting when the kernel does.
+func (s *session) impatient() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || s.told {
+		return
+	}
+	now := time.Now()
+	waited := now.Sub(s.awaits)
+	if waited < journal.Patience { // another one was announced at this very moment
+		s.patience.Reset(journal.Patience - waited)
+		return
+	}
+	if s.daemon.deaf.Load() {
+		s.leavePlace() // for all we know it has come
+		return
+	}
+	for _, f := range s.book.Overdue(now) {
+		s.failed(f)
+	}
+	switch {
+	case waited >= expectTimeout:
+		s.leavePlace()
+	case s.place:
+		s.patience.Reset(expectTimeout - waited)
+	}
+}
+
+// failed tells of a data connection that failed.
+func (s *session) failed(f journal.Failure) {
+	s.daemon.count.failed[f.Cause].Add(1)
+	s.log().Warn("data connection failed", "command", f.Command, "reason", f.String())
+}
+
+// event counts and logs what the engine tells. Ordinary work is for debugging, the rest is for the admin.
+func (s *session) event(e ftp.Event) {
+	count := &s.daemon.count
+	count.events[e.Kind].Add(1)
+	switch e.Kind {
+	case ftp.EventRewritten:
+		count.rewrites[e.Command].Add(1)
+		s.debug(e)
+	case ftp.EventPickedUp:
+		s.pickedUp = s.pickedUp || s.now.Equal(s.begun) // later ones come after a gap, or after TLS
+		s.debug(e)
+	case ftp.EventExpected, ftp.EventOpaque, ftp.EventReadable, ftp.EventEarly, ftp.EventStale, ftp.EventGap:
+		s.debug(e)
+	case ftp.EventRefused:
+		count.refusals[e.Reason].Add(1)
+		f := journal.Failure{Cause: journal.Refused, Command: e.Command, Reason: e.Reason, At: e.Named}
+		if e.Reason == ftp.ReasonOpen || e.Reason == ftp.ReasonNoPort {
+			f.Cause, f.Detail = journal.Impossible, fmt.Sprintf("%s: %v", e.Reason, e.Err)
+		}
+		s.book.Fail(f)
+		log := s.log()
+		if e.Named.IsValid() {
+			log = log.With("named", e.Named)
+		}
+		if e.Err != nil {
+			log = log.With("err", e.Err)
+		}
+		log.Warn("refused", "command", e.Command, "reason", e.Reason, "direction", e.Dir)
+	case ftp.EventNoFit:
+		s.log().Warn("announcement passes unchanged: the VIP's address does not fit into it", "command", e.Command)
+	case ftp.EventOpenFailed:
+		s.book.Fail(journal.Failure{Cause: journal.Impossible, Command: e.Command, Detail: fmt.Sprint(e.Err)})
+		s.log().Error("no expectation for a data connection, which will fail", "command", e.Command, "err", e.Err)
+	case ftp.EventUnexpected, ftp.EventLineTooLong, ftp.EventHeldTooLong, ftp.EventOverlap:
+		s.log().Warn(e.Kind.String(), "command", e.Command, "direction", e.Dir)
+	case ftp.NumKinds:
+	}
+}
+
+func (s *session) debug(e ftp.Event) {
+	if !s.daemon.debugs() {
+		return
+	}
+	if e.Kind == ftp.EventExpected {
+		s.log().Debug("data connection announced", "command", e.Command, "at", e.Data.At, "to", e.Data.To)
+		return
+	}
+	s.log().Debug(e.Kind.String(), "command", e.Command, "direction", e.Dir)
+}

@@ -1,0 +1,102 @@
+package helper
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/ti-mo/conntrack"
+	"golang.org/x/sys/unix"
+
+	"ftpvip/helper/journal"
+	"ftpvip/rules"
+)
+
+// Inspector is the part of a Tracker that looks at connections that are known, and marks them.
+type Inspector interface {
+	// Inspect says how a connection fares, named by the tuple of its original direction. It returns
+	// ErrNoConnection where there is none any more.
+	Inspect(src, dst netip.AddrPort) (Inspection, error)
+	// SetOpaque says whether packets of a control connection that look like TLS records need reading. It returns
+	// ErrNoLabels where the kernel has no room for that; then they are queued like all others.
+	SetOpaque(c Connection, opaque bool) error
+}
+
+// Inspection is how a connection fares.
+type Inspection struct {
+	Closing bool // one end has closed it at least
+	Ended   bool // both have, or it was reset
+	Fate    journal.Fate
+}
+
+// ErrNoLabels says that a connection began before a rule used conntrack labels.
+var ErrNoLabels = errors.New("the conntrack entry has no room for labels")
+
+// States of linux/netfilter/nf_conntrack_tcp.h. tcpEstablished is in look.go.
+const (
+	tcpFinWait  = 4
+	tcpTimeWait = 7
+	tcpClose    = 8 // by a reset
+)
+
+// Inspect implements Tracker.
+func (t *kernelTracker) Inspect(src, dst netip.AddrPort) (Inspection, error) {
+	f, err := t.conn.Get(conntrack.Flow{TupleOrig: tuple(src, dst)})
+	if errors.Is(err, unix.ENOENT) {
+		return Inspection{}, ErrNoConnection
+	}
+	if err != nil {
+		return Inspection{}, fmt.Errorf("looking at the connection %s to %s: %w", src, dst, err)
+	}
+	return inspect(&f), nil
+}
+
+// inspect reads a conntrack entry, from an answer or from the event of its end.
+func inspect(f *conntrack.Flow) Inspection {
+	in := Inspection{Fate: journal.Fate{
+		Answered: f.Status.SeenReply(),
+		// Without net.netfilter.nf_conntrack_acct there are no counters; with it, the first packet has counted.
+		Counted:  f.CountersOrig.Packets > 0,
+		Opener:   f.CountersOrig.Bytes,
+		Answerer: f.CountersReply.Bytes,
+	}}
+	if tcp := f.ProtoInfo.TCP; tcp != nil {
+		in.Closing = tcp.State >= tcpFinWait && tcp.State <= tcpClose
+		in.Ended = tcp.State == tcpTimeWait || tcp.State == tcpClose
+		in.Fate.Reset = tcp.State == tcpClose
+	}
+	// The reset that ends an unanswered connection counts, but does not answer it (nf_conntrack_proto_tcp.c).
+	in.Fate.Reset = !in.Fate.Answered && (in.Fate.Reset || f.CountersReply.Packets > 0)
+	return in
+}
+
+// SetOpaque implements Tracker.
+func (t *kernelTracker) SetOpaque(c Connection, opaque bool) error {
+	labels, mask := opaqueLabels(opaque)
+	// The reply's tuple makes ti-mo/conntrack choose the family.
+	err := t.conn.Update(conntrack.Flow{
+		TupleOrig: tuple(c.Client, c.VIP), TupleReply: tuple(c.Backend, c.Seen), Labels: labels, LabelsMask: mask,
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EOPNOTSUPP):
+		return ErrNoLabels
+	case errors.Is(err, unix.ENOENT):
+		return ErrNoConnection
+	}
+	return fmt.Errorf("labelling the connection %s to %s: %w", c.Client, c.VIP, err)
+}
+
+// opaqueLabels is the bitmap of conntrack labels with our bit, and the mask of what is changed. The kernel takes them
+// as 32-bit words (net/netfilter/nf_conntrack_labels.c, nf_connlabels_replace), in the machine's byte order.
+func opaqueLabels(set bool) (labels, mask []byte) {
+	const word, bit = rules.OpaqueLabel / 32 * 4, uint32(1) << (rules.OpaqueLabel % 32)
+	labels, mask = make([]byte, 16), make([]byte, 16)
+	binary.NativeEndian.PutUint32(mask[word:], bit)
+	if set {
+		binary.NativeEndian.PutUint32(labels[word:], bit)
+	}
+	return labels, mask
+}

@@ -1,0 +1,101 @@
+package helper
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"ftpvip/helper/ftp"
+	"ftpvip/helper/packet"
+)
+
+// worker is the loop of one queue.
+type worker struct {
+	number  uint16
+	queue   *queue
+	tracker Tracker
+	out     []ftp.Verdict // of the current packet; reused
+
+	busy    atomic.Int64 // when the handling of a packet began, in Unix nanoseconds; 0: the loop waits for one
+	handled atomic.Uint64
+	latency latency
+}
+
+// handle gives one packet its verdict, or leaves it to its session.
+func (d *Daemon) handle(w *worker, q verdicts, id uint32, b []byte) {
+	now := time.Now()
+	w.busy.Store(now.UnixNano())
+	d.decide(w, q, id, b, now)
+	w.latency.observe(time.Since(now))
+	w.handled.Add(1)
+	w.busy.Store(0)
+}
+
+func (d *Daemon) decide(w *worker, q verdicts, id uint32, b []byte, now time.Time) {
+	p, err := packet.Parse(b)
+	if err != nil {
+		d.count.unread[unreadMalformed].Add(1)
+		d.log.Warn("a queued packet cannot be read and passes", "err", err)
+		d.check(q.accept(id))
+		return
+	}
+	s := d.sessions.find(path{p.Src, p.Dst})
+	if s == nil {
+		var why unread
+		if s, why = d.begin(w.tracker, p, now); s == nil {
+			d.count.unread[why].Add(1)
+			if why == unreadLookup {
+				d.check(q.drop(id)) // TCP sends it again, and then it may be read
+			} else {
+				d.check(q.accept(id))
+			}
+			return
+		}
+	}
+	d.check(s.handle(w, q, id, p, now))
+}
+
+// check tells of a verdict that the kernel did not take.
+func (d *Daemon) check(err error) {
+	if err != nil {
+		d.log.Warn("cannot give a packet its verdict; TCP sends it again", "err", err)
+	}
+}
+
+// begin makes the session of a packet that belongs to none. It returns nil and the reason where the packet is none of
+// ours. The packet is taken by value: a pointer would let every packet escape to the heap.
+func (d *Daemon) begin(tracker Tracker, p packet.Packet, now time.Time) (*session, unread) {
+	conn, err := tracker.Lookup(p.Src, p.Dst)
+	switch {
+	case errors.Is(err, ErrNoConnection):
+		d.log.Warn("a packet passes unread: conntrack does not know its connection", "src", p.Src, "dst", p.Dst)
+		return nil, unreadNoConnection
+	case err != nil:
+		d.log.Warn("a packet is dropped, for TCP to send it again: conntrack cannot be asked about it",
+			"src", p.Src, "dst", p.Dst, "err", err)
+		return nil, unreadLookup
+	}
+	v := d.view.Load()
+	vip := v.vips[conn.VIP]
+	if vip == nil {
+		d.log.Warn("a packet passes unread: its VIP is not in the configuration that the helper runs with; "+
+			"reload the helper after apply", "vip", conn.VIP, "client", conn.Client)
+		return nil, unreadNoVIP
+	}
+	s := newSession(d, tracker, conn, vip, now)
+	current, stale := d.sessions.add(s)
+	if stale != nil {
+		d.retire(stale, endLost)
+	}
+	if current != s {
+		return current, 0
+	}
+	d.count.sessions.Add(1)
+	if latest := d.view.Load(); latest != v { // reloaded meanwhile, maybe without having seen s
+		s.adopt(latest)
+	}
+	if d.debugs() {
+		s.log().Debug("session begins")
+	}
+	return s, 0
+}
