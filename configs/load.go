@@ -52,7 +52,7 @@ func Parse(name string, data []byte, v *viper.Viper) (*Config, error) {
 
 // read returns the file's bytes, or a *Error that says what an admin can do.
 func read(path string) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the path is the admin's own
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
@@ -77,8 +77,7 @@ func unreadable(path string, err error) error {
 		p.Message = "no permission to read it"
 		p.Remedy = "run as root, or see who may read it with: ls -l " + path
 	default:
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
+		if pe, ok := errors.AsType[*fs.PathError](err); ok {
 			err = pe.Err // the path is in the message already
 		}
 		p.Message = fmt.Sprintf("cannot be read: %v", err)

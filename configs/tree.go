@@ -185,6 +185,7 @@ func kindOf(n *yaml.Node) string {
 		return "a map"
 	case yaml.SequenceNode:
 		return "a list"
+	default: // a scalar: its tag says what
 	}
 	switch n.ShortTag() {
 	case "!!bool":

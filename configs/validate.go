@@ -154,7 +154,7 @@ const (
 func (c *checker) helper(raw rawHelper) Helper {
 	h := Helper{
 		Queues:     or(raw.queues, defaultQueues),
-		FirstQueue: uint16(or(raw.firstQueue, defaultFirstQueue)), //nolint:gosec // decoded within bounds
+		FirstQueue: uint16(or(raw.firstQueue, defaultFirstQueue)),
 		Carrier:    choose(c.report, raw.carrier, carriers, CarrierAuto),
 
 		MaxDataPerClient: or(raw.maxClient, defaultMaxClient),

@@ -12,7 +12,7 @@ func (c *checker) backend(raw rawBackend) Backend {
 	b := Backend{
 		Name:         c.name(raw.name, "add it, such as: name: ftp1"),
 		Addrs:        c.ownAddrs(raw.addresses),
-		Port:         uint16(raw.port.val), //nolint:gosec // decoded within bounds
+		Port:         uint16(raw.port.val),
 		Weight:       or(raw.weight, defaultWeight),
 		PassivePorts: c.portRange(raw.passivePorts),
 	}

@@ -30,7 +30,7 @@ func (c *checker) vip(raw rawVIP) VIP {
 
 func (c *checker) port(f field[int]) uint16 {
 	c.required(f.pos, f.state, portBounds.String(), "add it, such as: port: 21")
-	return uint16(f.val) //nolint:gosec // decoded within bounds
+	return uint16(f.val)
 }
 
 // advertise is what 227 replies name, so it takes a VIP whose replies are read and that is reached by IPv4.

@@ -77,7 +77,7 @@ func deafPort(t *testing.T) netip.AddrPort {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(sa.(*syscall.SockaddrInet4).Port)) //nolint:gosec // a port
+	addr := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(sa.(*syscall.SockaddrInet4).Port))
 	for range 8 {
 		conn, err := net.DialTimeout("tcp", addr.String(), 200*time.Millisecond)
 		if err != nil {

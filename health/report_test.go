@@ -69,11 +69,11 @@ func TestGolden(t *testing.T) {
 	for name, got := range map[string]string{"report.txt": text.String(), "report.json": string(asJSON) + "\n", stateName: string(state)} {
 		path := filepath.Join("testdata", name)
 		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil { //nolint:gosec // a golden file is for everyone
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
-		want, err := os.ReadFile(path) //nolint:gosec // a name from above
+		want, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}

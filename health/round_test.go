@@ -234,7 +234,7 @@ func TestRoundCancelled(t *testing.T) {
 func bigFarm(n int, answers map[netip.AddrPort]Result) *configs.Config {
 	p := pool("farm", configs.CheckTCP)
 	for i := range n {
-		a := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}) //nolint:gosec // the bytes of a number
+		a := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
 		p.Backends = append(p.Backends, configs.Backend{Name: fmt.Sprintf("b%d", i), Addrs: configs.Addrs{V4: a}, Port: 21})
 		if answers != nil && i%10 >= 3 {
 			answers[netip.AddrPortFrom(a, 21)] = Result{}

@@ -72,7 +72,7 @@ func (e *decodeError) Unwrap() error { return e.err }
 
 // readState reads and decodes the file at path.
 func readState(path string) (File, error) {
-	in, err := os.Open(path) //nolint:gosec // the state directory is the admin's choice
+	in, err := os.Open(path)
 	if err != nil {
 		return File{}, err
 	}
@@ -94,8 +94,7 @@ func readState(path string) (File, error) {
 // setAside renames the file at path where it cannot be decoded.
 func setAside(path string) error {
 	_, err := readState(path)
-	var broken *decodeError
-	if !errors.As(err, &broken) {
+	if _, broken := errors.AsType[*decodeError](err); !broken {
 		return nil
 	}
 	return os.Rename(path, filepath.Join(filepath.Dir(path), corruptName))
@@ -135,7 +134,7 @@ func replace(path string, b []byte) (err error) {
 // syncDir makes a rename in dir durable: fsync(2), "does not necessarily ensure that the entry in the directory
 // containing the file has also reached disk".
 func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the state directory is the admin's choice
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}

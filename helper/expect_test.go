@@ -2,7 +2,13 @@ package helper
 
 import (
 	"encoding/hex"
+	"errors"
+	"os"
+	"runtime"
+	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"ftpvip/helper/ftp"
 )
@@ -69,4 +75,47 @@ func TestAppendExpectFits(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { appendExpect(buf[:0], &e, 1) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// TestExpecterAnswers asks a kernel that knows no connection at all, from several queues at the same time.
+func TestExpecterAnswers(t *testing.T) {
+	x, err := expecterInEmptyNamespace()
+	if errors.Is(err, unix.EPERM) {
+		t.Skipf("needs root to make a network namespace: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := expectation(twoArm, ftp.DataConn{Passive: true, Port: 50000, To: at("10.2.0.11:50123")})
+	var queues sync.WaitGroup
+	for range 4 {
+		queues.Go(func() {
+			for range 100 {
+				if err := x.create(&e); !errors.Is(err, unix.ENOENT) {
+					t.Errorf("want ENOENT, got %v", err)
+					return
+				}
+			}
+		})
+	}
+	queues.Wait()
+	if err := x.close(); err != nil {
+		t.Error(err)
+	}
+	if err := x.create(&e); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("want os.ErrClosed, got %v", err)
+	}
+}
+
+func expecterInEmptyNamespace() (x *expecter, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and no unlocking: the thread ends with the goroutine
+		if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
+			x, err = openExpecter()
+		}
+	}()
+	<-done
+	return x, err
 }

@@ -11,7 +11,7 @@ const maxUser = 64
 // clientLine acts on a whole command line at t.orig[t.line:end].
 func (s *Session) clientLine(t *stream, end int) {
 	line := t.orig[t.line:end]
-	content, _ := splitEnd(line)
+	content := splitEnd(line)
 	if len(content) == 0 {
 		return // servers differ in whether they answer an empty line
 	}
@@ -53,7 +53,7 @@ func (s *Session) clientLine(t *stream, end int) {
 	case CmdLPSV:
 		s.refuse(FromClient, cmd, ReasonLongAddr, netip.AddrPort{})
 		blank(t, t.line+v.start, t.line+v.end, 'X')
-	case CmdNone, CmdOther:
+	case CmdNone, CmdOther, NumCommands:
 	}
 	s.pending.push(wait)
 }

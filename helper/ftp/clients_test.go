@@ -91,11 +91,11 @@ func digitPASV(line string) (netip.AddrPort, error) {
 
 // parenPASV looks for the opening parenthesis, and takes the first digit where there is none.
 func parenPASV(line string) (netip.AddrPort, error) {
-	i := strings.IndexByte(line, '(')
-	if i < 0 {
+	_, numbers, found := strings.Cut(line, "(")
+	if !found {
 		return digitPASV(line)
 	}
-	return scanSix(line[i+1:])
+	return scanSix(numbers)
 }
 
 // sscanfPASV is what BSD's ftp does: sscanf of what follows the text up to a

@@ -14,15 +14,12 @@ func parsePort(arg []byte) (ap netip.AddrPort, octal, ok bool) {
 	if n < 6 || end != len(arg) || bytes.IndexByte(arg, ' ') >= 0 {
 		return ap, false, false
 	}
-	var b [4]byte
-	for k, v := range nums {
+	for _, v := range nums {
 		if v > 255 {
 			return ap, false, false
 		}
-		if k < 4 {
-			b[k] = byte(v)
-		}
 	}
+	b := [4]byte{byte(nums[0]), byte(nums[1]), byte(nums[2]), byte(nums[3])}
 	for i := 0; i < len(arg); i++ {
 		if arg[i] == '0' && (i == 0 || arg[i-1] == ',') {
 			_, v, _ := number(arg[i:])
@@ -30,7 +27,7 @@ func parsePort(arg []byte) (ap netip.AddrPort, octal, ok bool) {
 		}
 	}
 	addr := netip.AddrFrom4(b)
-	port := uint16(nums[4]<<8 | nums[5]) //nolint:gosec // both at most 255
+	port := uint16(nums[4]<<8 | nums[5])
 	return netip.AddrPortFrom(addr, port), octal, port != 0 && !addr.IsUnspecified()
 }
 

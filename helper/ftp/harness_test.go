@@ -2,6 +2,7 @@ package ftp
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -149,9 +150,9 @@ func (w *wire) toBackend() string { return w.sees(FromClient) }
 
 // last is the last event of a kind.
 func (w *wire) last(k Kind) (Event, bool) {
-	for i := len(w.events) - 1; i >= 0; i-- {
-		if w.events[i].Kind == k {
-			return w.events[i], true
+	for _, e := range slices.Backward(w.events) {
+		if e.Kind == k {
+			return e, true
 		}
 	}
 	return Event{}, false

@@ -41,7 +41,7 @@ func (s *Session) letGoClient(t *stream) {
 		return
 	}
 	cmd := v.command()
-	content, _ := splitEnd(line)
+	content := splitEnd(line)
 	if (cmd == CmdPORT || cmd == CmdEPRT) && v.clean && graphic(content[v.end:]) {
 		if s.complete(cmd, content[arg:]) {
 			s.activeCommand(t, cmd, arg, len(content))

@@ -9,8 +9,8 @@ const (
 	iacOpt = 0xfb // from here on (WILL, WONT, DO, DONT) an option byte follows
 )
 
-// splitEnd separates a line from its end: LF, preceded by any number of CR.
-func splitEnd(line []byte) (content, end []byte) {
+// splitEnd returns a line without its end: LF, preceded by any number of CR.
+func splitEnd(line []byte) []byte {
 	n := len(line)
 	if n > 0 && line[n-1] == '\n' {
 		n--
@@ -18,7 +18,7 @@ func splitEnd(line []byte) (content, end []byte) {
 	for n > 0 && line[n-1] == '\r' {
 		n--
 	}
-	return line[:n], line[n:]
+	return line[:n]
 }
 
 // verb is the first word of a command line, as a server may come to read it.
@@ -185,7 +185,7 @@ func plausible(dir Direction, b []byte) bool {
 	if i < 0 {
 		return false
 	}
-	content, _ := splitEnd(b[:i+1])
+	content := splitEnd(b[:i+1])
 	if dir == FromServer {
 		_, _, ok := replyCode(content)
 		return ok && printable(content)

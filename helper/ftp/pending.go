@@ -1,5 +1,7 @@
 package ftp
 
+import "slices"
+
 // await is what a command's reply means to us.
 type await uint8
 
@@ -43,12 +45,7 @@ func (p *pending) remove(i int) {
 
 // has reports whether a is due.
 func (p *pending) has(a await) bool {
-	for _, q := range p.q[:p.n] {
-		if q == a {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p.q[:p.n], a)
 }
 
 // take completes the first a and everything before it.

@@ -18,7 +18,7 @@ func newPorts(seed uint64) ports {
 	return ports{
 		mul:  uint16(seed>>48)&^3 | 5,
 		add:  uint16(seed>>32) | 1,
-		cur:  uint16(seed), //nolint:gosec // the low bits
+		cur:  uint16(seed),
 		left: 1 << 16,
 	}
 }

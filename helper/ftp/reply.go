@@ -47,17 +47,13 @@ func parse227(line []byte, from int) (group, found) {
 			g.parens = true
 			g.start, g.end = i-1, end+1
 		}
-		var b [4]byte
-		for k, v := range nums {
+		for _, v := range nums {
 			if v > 255 {
 				return g, foundBad
 			}
-			if k < 4 {
-				b[k] = byte(v)
-			}
 		}
-		g.addr = netip.AddrFrom4(b)
-		g.port = uint16(nums[4]<<8 | nums[5]) //nolint:gosec // both at most 255
+		g.addr = netip.AddrFrom4([4]byte{byte(nums[0]), byte(nums[1]), byte(nums[2]), byte(nums[3])})
+		g.port = uint16(nums[4]<<8 | nums[5])
 		if g.addr.IsUnspecified() || g.port == 0 {
 			return g, foundBad
 		}

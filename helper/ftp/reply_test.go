@@ -130,7 +130,7 @@ func TestActiveOneArm(t *testing.T) {
 		got := w.toBackend()
 		sameLen(t, tt.cmd, got)
 		w.wantOpened(1)
-		content, _ := splitEnd([]byte(got))
+		content := splitEnd([]byte(got))
 		var at netip.AddrPort
 		if content[0] == 'P' {
 			at, _, _ = parsePort(content[5:])

@@ -194,7 +194,7 @@ func fitPort(to netip.AddrPort, n int) (string, bool) {
 }
 
 func appendPadded(t []byte, v uint64, width int) []byte {
-	for w := digits(uint16(v)); w < width; w++ { //nolint:gosec // a byte or a port
+	for w := digits(uint16(v)); w < width; w++ {
 		t = append(t, '0')
 	}
 	return strconv.AppendUint(t, v, 10)

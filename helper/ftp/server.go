@@ -15,15 +15,16 @@ type multi struct {
 // serverLine acts on a whole reply line at t.orig[t.line:end].
 func (s *Session) serverLine(t *stream, end int) {
 	line := t.orig[t.line:end]
-	content, _ := splitEnd(line)
+	content := splitEnd(line)
 	code, sep, ok := replyCode(content)
-	if s.multi.code != 0 {
+	switch {
+	case s.multi.code != 0:
 		if !ok || sep != ' ' || code != s.multi.code {
 			return // inner lines may look like anything
 		}
-	} else if !ok {
+	case !ok:
 		return
-	} else if sep == '-' {
+	case sep == '-':
 		s.multi = multi{code: code}
 		if code == 227 || code == 229 {
 			s.announcement(t, len(content), code, false)

@@ -123,7 +123,7 @@ func (s *Session) Segment(now time.Time, dir Direction, seq uint32, payload []by
 	if !t.known {
 		s.pickUp(dir, t, seq)
 	}
-	d := int(int32(seq - t.next())) //nolint:gosec // sequence arithmetic (RFC 9293, section 3.4)
+	d := int(int32(seq - t.next())) // sequence arithmetic (RFC 9293, section 3.4)
 	if d > 0 {
 		if t.synced && !s.missed(dir, t, seq) {
 			return append(out, Verdict{Tag: tag, Action: Drop})
@@ -207,7 +207,7 @@ func (s *Session) Expire(now time.Time, out []Verdict) []Verdict {
 		if len(t.held) == 0 || now.Before(t.since.Add(holdTime)) {
 			continue
 		}
-		s.letGo(Direction(i), t) //nolint:gosec // 0 or 1
+		s.letGo(Direction(i), t)
 		out = t.release(out)
 	}
 	return out

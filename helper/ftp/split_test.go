@@ -41,7 +41,7 @@ func readsPORT(t *testing.T, line string, d DataConn) {
 
 func readsEPRT(t *testing.T, line string, d DataConn) {
 	t.Helper()
-	content, _ := splitEnd([]byte(line))
+	content := splitEnd([]byte(line))
 	if a := splitEprt(string(content[5:])); a != d.At {
 		t.Errorf("%q reads as %v, want %v", line, a, d.At)
 	}

@@ -64,7 +64,7 @@ type stream struct {
 }
 
 // next is the sequence number after the last byte received in order.
-func (t *stream) next() uint32 { return t.base + uint32(len(t.orig)) } //nolint:gosec // bounded by maxHistory and a segment
+func (t *stream) next() uint32 { return t.base + uint32(len(t.orig)) }
 
 // reset forgets everything and starts at seq.
 func (t *stream) reset(seq uint32) {
@@ -99,7 +99,7 @@ func (t *stream) append(b []byte, keep int) {
 }
 
 // index is the position of seq.
-func (t *stream) index(seq uint32) int { return int(int32(seq - t.base)) } //nolint:gosec // sequence arithmetic
+func (t *stream) index(seq uint32) int { return int(int32(seq - t.base)) }
 
 // grow makes room for n more bytes by doubling, starting small: most control
 // connections never carry more than a few hundred bytes.
@@ -123,7 +123,7 @@ func (t *stream) discard(n int) {
 	if t.sent != nil {
 		t.sent = t.sent[:copy(t.sent, t.sent[n:])]
 	}
-	t.base += uint32(n) //nolint:gosec // bounded by maxHistory and a segment
+	t.base += uint32(n)
 	t.line = max(t.line-n, 0)
 	t.scanned = max(t.scanned-n, 0)
 	t.decided -= n
@@ -155,7 +155,7 @@ func (t *stream) edit(at int, b []byte) {
 		copy(t.sent, t.orig)
 	}
 	copy(t.sent[at:], b)
-	t.edited, t.editedTo = true, t.base+uint32(at+len(b)) //nolint:gosec // bounded by maxHistory and a segment
+	t.edited, t.editedTo = true, t.base+uint32(at+len(b))
 }
 
 // frozen is how many bytes of the current line are final.

@@ -45,7 +45,7 @@ func (s *Session) missed(dir Direction, t *stream, seq uint32) bool {
 		return true // TLS records may pass by outside the queue
 	}
 	g := &t.gap
-	if g.count == 0 || int32(seq-g.seq) < 0 { //nolint:gosec // sequence arithmetic
+	if g.count == 0 || int32(seq-g.seq) < 0 {
 		*g = gap{seq: seq, since: s.now}
 	}
 	if seq == g.seq {
@@ -100,7 +100,7 @@ func (s *Session) again(dir Direction, t *stream, at int, b []byte) again {
 		return againStart
 	}
 	s.event(Event{Kind: EventStale, Dir: dir})
-	if dir == FromServer && !(t.edited && int32(t.base+uint32(at)-t.editedTo) < 0) { //nolint:gosec // sequence arithmetic
+	if dir == FromServer && (!t.edited || int32(t.base+uint32(at)-t.editedTo) >= 0) {
 		return againPass
 	}
 	return againDrop
@@ -119,7 +119,7 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 		copy(t.sent[k:], t.sent)
 		copy(t.sent, b)
 	}
-	t.base -= uint32(k) //nolint:gosec // bounded by maxHistory
+	t.base -= uint32(k)
 	was := *t
 	t.line, t.scanned, t.decided, t.mode = 0, 0, 0, lineRead
 	i, ok := 0, s.fresh
@@ -151,7 +151,7 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 // be repeated.
 func (s *Session) resume(dir Direction, seq uint32, b []byte) bool {
 	t := &s.streams[dir]
-	if t.known && int32(seq-t.next()) < 0 { //nolint:gosec // sequence arithmetic
+	if t.known && int32(seq-t.next()) < 0 {
 		return false
 	}
 	if !plainText(dir, b) {

@@ -2,6 +2,7 @@ package nfqueue
 
 import (
 	"encoding/hex"
+	"slices"
 	"testing"
 
 	"ftpvip/helper/nfnl"
@@ -88,7 +89,7 @@ func FuzzMessages(f *testing.F) {
 	nfnl.Finish(b, 0)
 	f.Add(b)
 	f.Add(b[:len(b)-9])
-	f.Add(append(b[:len(b):len(b)], appendUnbind(nil, 2100, seqUnbind)...))
+	f.Add(append(slices.Clip(b), appendUnbind(nil, 2100, seqUnbind)...))
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		socket, err := nfnl.Open()
 		if err != nil {

@@ -58,6 +58,7 @@ func (p *peer) inside(user string, f func(*crowd) error) error {
 			return err
 		}
 		defer l.close()
+		defer pin(clientEnd)()
 		c := &crowd{loop: l, vip: p.vip(), user: user, want: p.want()}
 		for _, a := range p.lab.ClientAddrs {
 			c.from = append(c.from, a.V4)

@@ -21,10 +21,11 @@ type report struct {
 // explanation says what the figures are.
 const explanation = `
 A PASV is one round trip: sent, 227 received. A session: connect, USER, PASS, PASV, RETR of 1 KB, QUIT; the data
-connection goes where the 227 says. Nothing rewrites plain DNAT's 227: its clients open data connections to the
-backend itself, which is routed (two-arm). So do those of "queue, unread": ftpvip's own rules, with a process that
-accepts what they queue and does nothing else, which is the floor for a helper in userspace. Memory is VmRSS, each
-connection having moved 1 KB; MB are 1,000,000 bytes.
+connection goes where the 227 says. The two ends are pinned to a processor each, where there are two.
+Nothing rewrites plain DNAT's 227: its clients open data connections to the backend itself, which is routed (two-arm).
+So do those of "queue, unread": ftpvip's own rules, with a process that accepts what they queue and does nothing else,
+which is the floor for a helper in userspace.
+Memory is VmRSS, each connection having moved 1 KB; MB are 1,000,000 bytes.
 `
 
 func (r *report) text(w io.Writer) error {

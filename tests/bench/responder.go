@@ -79,6 +79,7 @@ func respond(addr string, up func()) error {
 	if err != nil {
 		return err
 	}
+	defer pin(backendEnd)()
 	for up(); err == nil; {
 		err = r.loop.turn(time.Second)
 	}

@@ -168,7 +168,7 @@ const (
 func TestManyTransfersOnOneConnection(t *testing.T) {
 	for _, carrier := range carriers {
 		t.Run(string(carrier), func(t *testing.T) {
-			f := newFarm(t, arrangement{kinds: []server.Kind{server.VSFTPD, server.PyFTPDlib}, carrier: carrier})
+			f := newFarm(t, arrangement{kinds: []server.Kind{server.VSFTPD}, carrier: carrier})
 			for _, v := range f.vips {
 				v.put(t, "file", content("file", smallSize))
 				for _, family := range configs.Families {
