@@ -24,7 +24,7 @@ KERNEL_TESTS := ./rules/kernel ./tests/golden ./tests/e2e ./helper/carrier
 
 GOLANGCI := v2.15.0
 
-.PHONY: build demo test deps vet test-unit test-e2e test-vm lint bench fuzz install clean
+.PHONY: build demo test deps vet test-unit test-e2e test-vm lint bench bench-vm bench-go fuzz install clean
 
 build:
 	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/ftpvip ./cmd/ftpvip-demo
@@ -61,7 +61,20 @@ lint:
 	  mv $(CACHE)/golangci-lint $(CACHE)/golangci-lint-$(GOLANGCI); }
 	$(CACHE)/golangci-lint-$(GOLANGCI) run ./...
 
-bench:
+# Side by side with peers, in one run: plain DNAT, the kernel's helper, conntrackd (stock kernel only).
+bench: build
+	mkdir -p $(TESTBIN)
+	go build -o $(TESTBIN)/bench ./tests/bench
+	FTPVIP_BIN=$(CURDIR)/bin/ftpvip $(TESTBIN)/bench
+
+bench-vm: build
+	mkdir -p $(TESTBIN)
+	go build -o $(TESTBIN)/bench ./tests/bench
+	tests/vm/run --cpus 2 --env FTPVIP_KERNEL=stock --env FTPVIP_BIN=$(CURDIR)/bin/ftpvip \
+	  -- $(TESTBIN)/bench -rounds 5 -for 1s -idle 500
+
+# Go's own benchmarks: allocations and nanoseconds of the parts.
+bench-go:
 	go test -run '^$$' -bench . -benchmem ./configs ./rules/... ./helper/... ./health
 
 # Each fuzz target for FUZZTIME.

@@ -298,7 +298,7 @@ func (l *Lab) addVIPs() error {
 
 // settle waits until every address may be used.
 func (l *Lab) settle() error {
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(15 * time.Second)
 	for {
 		var waiting []string
 		for _, n := range l.all {

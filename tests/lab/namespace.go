@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"context"
 	"fmt"
 	"math"
@@ -220,6 +221,9 @@ func (n *Namespace) route(to netip.Prefix, via netip.Addr) error {
 // tentative lists addresses that may not be used yet.
 func (n *Namespace) tentative() ([]string, error) {
 	addrs, err := n.links.AddrList(nil, netlink.FAMILY_V6)
+	if errors.Is(err, netlink.ErrDumpInterrupted) {
+		return []string{n.Name + " (its addresses are changing)"}, nil // the caller asks again
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listing addresses in %s: %w", n.Name, err)
 	}
