@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,16 +127,16 @@ func TestHangUp(t *testing.T) {
 	control := journal.Flow{Src: twoArm.Client, Dst: twoArm.VIP}
 	h.tracker.fates[control] = Inspection{Closing: true} // one end only
 	h.d.findClosed(time.Now().Add(time.Minute))
-	if n := len(h.d.Sessions()); n != 1 {
+	if n := len(slices.Collect(h.d.Sessions())); n != 1 {
 		t.Errorf("%d sessions, want 1", n)
 	}
 	h.tracker.fates[control] = Inspection{Closing: true, Ended: true}
 	h.d.findClosed(time.Now())
-	if n := len(h.d.Sessions()); n != 1 {
+	if n := len(slices.Collect(h.d.Sessions())); n != 1 {
 		t.Errorf("%d sessions just after a packet, want 1", n)
 	}
 	h.d.findClosed(time.Now().Add(time.Minute))
-	if n := len(h.d.Sessions()); n != 0 {
+	if n := len(slices.Collect(h.d.Sessions())); n != 0 {
 		t.Errorf("%d sessions, want none", n)
 	}
 	h.wantLog("end=closed")
@@ -156,7 +157,7 @@ func TestFailedData(t *testing.T) {
 		}, "backend refused the connection to 10.2.0.11:50000: nothing listens there"},
 		{"nobody came", func(h *host) {
 			s := h.d.sessions.all()[0]
-			s.awaits = s.awaits.Add(-journal.Patience)
+			s.awaits -= moment(journal.Patience)
 			s.book.Overdue(time.Now().Add(journal.Patience))
 		}, "client never came to 192.0.2.10:50000 within 10s"},
 		{"policy", func(h *host) { h.send(ftp.FromClient, "PORT 198,51,100,7,0,22\r\n") },
@@ -188,7 +189,7 @@ func TestDeaf(t *testing.T) {
 	h.login()
 	h.passive()
 	s := h.d.sessions.all()[0]
-	s.awaits = s.awaits.Add(-journal.Patience)
+	s.awaits -= moment(journal.Patience)
 	s.impatient()
 	if n := h.d.quota.taken(); n != 0 {
 		t.Errorf("%d places are taken", n)
@@ -234,7 +235,7 @@ func TestQuotaLeaks(t *testing.T) {
 	for name, do := range map[string]func(h *host, s *session){
 		"the session ends":    func(h *host, _ *session) { h.end() },
 		"the helper ends":     func(h *host, _ *session) { h.d.concludeAll() },
-		"timeout":             func(_ *host, s *session) { s.awaits = s.awaits.Add(-expectTimeout); s.impatient() },
+		"timeout":             func(_ *host, s *session) { s.awaits -= moment(expectTimeout); s.impatient() },
 		"port busy":           func(h *host, _ *session) { h.tracker.busy[50000] = true; h.passive(); h.end() },
 		"no carrier":          func(h *host, _ *session) { h.tracker.fails = ErrNoCarrier; h.passive(); h.end() },
 		"a packet afterwards": func(h *host, s *session) { h.end(); _ = s.Open(ftp.DataConn{Port: 50001}) },

@@ -1,7 +1,6 @@
 package helper
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -16,126 +15,7 @@ import (
 	"ftpvip/configs"
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/journal"
-	"ftpvip/helper/packet"
 )
-
-// fakeTracker is a conntrack with one connection.
-type fakeTracker struct {
-	mu      sync.Mutex
-	conn    Connection
-	lookups int
-	opened  []ftp.DataConn
-	busy    map[uint16]bool
-	fails   error // what Expect answers
-	lost    error // what Lookup answers
-	fates   map[journal.Flow]Inspection
-	opaque  []bool
-}
-
-func (f *fakeTracker) Lookup(src, dst netip.AddrPort) (Connection, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.lookups++
-	if f.lost != nil {
-		return Connection{}, f.lost
-	}
-	for _, p := range f.conn.paths() {
-		if (path{src, dst}) == p {
-			return f.conn, nil
-		}
-	}
-	return Connection{}, ErrNoConnection
-}
-
-func (f *fakeTracker) Expect(c Connection, d ftp.DataConn) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if c != f.conn {
-		return ErrNoConnection
-	}
-	if f.fails != nil {
-		return f.fails
-	}
-	if f.busy[d.Port] {
-		return ftp.ErrPortBusy
-	}
-	f.opened = append(f.opened, d)
-	return nil
-}
-
-func (f *fakeTracker) Inspect(src, dst netip.AddrPort) (Inspection, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if in, ok := f.fates[journal.Flow{Src: src, Dst: dst}]; ok {
-		return in, nil
-	}
-	return Inspection{}, ErrNoConnection
-}
-
-func (f *fakeTracker) SetOpaque(_ Connection, opaque bool) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.opaque = append(f.opaque, opaque)
-	return nil
-}
-
-func (f *fakeTracker) Close() error { return nil }
-
-// fakeQueue remembers the verdicts. It refuses a second one for a packet.
-type fakeQueue struct {
-	mu       sync.Mutex
-	t        *testing.T
-	verdicts map[uint32]string // accept, drop, or the new payload
-}
-
-func (f *fakeQueue) give(id uint32, verdict string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if old, ok := f.verdicts[id]; ok {
-		f.t.Errorf("packet %d has verdict %q and gets %q", id, old, verdict)
-	}
-	f.verdicts[id] = verdict
-	return nil
-}
-
-func (f *fakeQueue) accept(id uint32) error { return f.give(id, "accept") }
-func (f *fakeQueue) drop(id uint32) error   { return f.give(id, "drop") }
-
-func (f *fakeQueue) replace(id uint32, b []byte) error {
-	p, err := packet.Parse(b)
-	if err != nil {
-		f.t.Errorf("packet %d was rewritten to something unreadable: %v", id, err)
-		return nil
-	}
-	if !p.ChecksumOK() {
-		f.t.Errorf("packet %d has a wrong checksum", id)
-	}
-	return f.give(id, string(p.Payload))
-}
-
-func (f *fakeQueue) verdict(id uint32) string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.verdicts[id]
-}
-
-// logBuffer is a log that timers may write to, too.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // host is a daemon between a client and a backend, without a kernel.
 type host struct {
@@ -353,9 +233,19 @@ func TestStaleSession(t *testing.T) {
 	again.ID = 77
 	s := &session{conn: again}
 	current, stale := h.d.sessions.add(s)
-	if current != s || stale != old {
+	if current != s || len(stale) != 1 || stale[0] != old {
 		t.Errorf("current %p, stale %p; want %p and %p", current, stale, s, old)
 	}
+	elsewhere := again
+	elsewhere.ID, elsewhere.Backend = 78, at("10.2.0.12:21")
+	if _, stale := h.d.sessions.add(&session{conn: elsewhere}); len(stale) != 1 || stale[0] != s {
+		t.Errorf("from the same port to another backend: stale %p, want %p", stale, s)
+	}
+	if n := len(h.d.sessions.sessions); n != 2 {
+		t.Errorf("%d paths, want 2", n)
+	}
+	again = elsewhere
+	s = h.d.sessions.find(again.paths()[0])
 	if current, stale := h.d.sessions.add(&session{conn: again}); current != s || stale != nil {
 		t.Error("the other direction's packet made a second session")
 	}

@@ -139,7 +139,7 @@ func (d *Daemon) over(s *session) bool {
 // connections, and how many bytes they have carried.
 func (d *Daemon) settle(s *session, all bool) (open int, bytes uint64) {
 	s.mu.Lock()
-	list := s.book.Open()
+	list := s.pages().Open()
 	s.mu.Unlock()
 	for i, f := range list {
 		if i == maxInspect {
@@ -171,7 +171,7 @@ func (d *Daemon) settle(s *session, all bool) (open int, bytes uint64) {
 // dataClosed accounts for one data connection.
 func (d *Daemon) dataClosed(s *session, f journal.Flow, fate journal.Fate, now time.Time) {
 	s.mu.Lock()
-	done, ok := s.book.Close(now, f, fate)
+	done, ok := s.pages().Close(now, f, fate)
 	s.mu.Unlock()
 	switch {
 	case !ok:
@@ -195,7 +195,7 @@ const closingLooks = 200
 // sessions than looks it takes several rounds.
 func (d *Daemon) findClosed(now time.Time) {
 	looks := 0
-	for _, s := range d.sessions.idle(now.Add(-quiet)) {
+	for _, s := range d.sessions.idle(d.moment(now.Add(-quiet))) {
 		s.mu.Lock()
 		told := s.told || s.ended
 		s.mu.Unlock()
@@ -224,16 +224,17 @@ func (d *Daemon) conclude(s *session, how ending) {
 	}
 	s.told = true
 	d.count.concluded.Add(1)
-	d.flows.removeAll(s.book.Open())
-	s.book.Blind = d.deaf.Load()
+	book := s.pages()
+	d.flows.removeAll(book.Open())
+	book.Blind = d.deaf.Load()
 	if s.bye != endNone && how == endClosed {
 		how = s.bye
 	}
 	until := time.Now()
 	if how == endQuit || how == endServer {
-		until = s.seen // since then nobody waits any more
+		until = d.time(s.seen) // since then nobody waits any more
 	}
-	for _, f := range s.book.End(until) {
+	for _, f := range book.End(until) {
 		s.failed(f)
 	}
 	s.leavePlace()
@@ -247,7 +248,7 @@ func (s *session) account(how ending) []slog.Attr {
 	st := s.engine.Stats()
 	attrs := []slog.Attr{
 		slog.String("user", st.User), slog.Bool("tls", st.TLS), slog.String("end", how.String()),
-		slog.Duration("duration", s.seen.Sub(s.begun).Round(time.Millisecond)),
+		slog.Duration("duration", time.Duration(s.seen-s.begun).Round(time.Millisecond)),
 		slog.Any("commands", st.Commands),
 	}
 	if s.pickedUp {
@@ -261,7 +262,8 @@ func (s *session) account(how ending) []slog.Attr {
 			attrs = append(attrs, slog.Any(c.key, n))
 		}
 	}
-	sums := s.book.Sums()
+	book := s.pages()
+	sums := book.Sums()
 	for m := range journal.NumModes {
 		for dir := range journal.NumDirections {
 			if sum := sums[m][dir]; sum.Count > 0 {
@@ -273,8 +275,8 @@ func (s *session) account(how ending) []slog.Attr {
 			}
 		}
 	}
-	attrs = append(attrs, slog.Any("refused", st.Refused), slog.Int("failed", s.book.Failed()))
-	if why := s.book.Failures(); why != "" {
+	attrs = append(attrs, slog.Any("refused", st.Refused), slog.Int("failed", book.Failed()))
+	if why := book.Failures(); why != "" {
 		attrs = append(attrs, slog.String("failures", why))
 	}
 	return attrs

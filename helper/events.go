@@ -165,7 +165,7 @@ func (d *Daemon) dataOpened(control path, flow journal.Flow) {
 		return
 	}
 	d.count.opened.Add(1)
-	awaited, gone := s.book.Opened(time.Now(), flow)
+	awaited, gone := s.ledger().Opened(time.Now(), flow)
 	if awaited {
 		s.leavePlace()
 	}

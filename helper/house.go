@@ -75,9 +75,9 @@ func (d *Daemon) sweep(now time.Time) {
 	if d.asker == nil {
 		return
 	}
-	for _, s := range d.sessions.idle(now.Add(-sweepAfter)) {
-		_, err := d.asker.Lookup(s.conn.VIP, s.conn.Client)
-		if errors.Is(err, ErrNoConnection) {
+	for _, s := range d.sessions.idle(d.moment(now.Add(-sweepAfter))) {
+		c, err := d.asker.Lookup(s.conn.VIP, s.conn.Client)
+		if errors.Is(err, ErrNoConnection) || err == nil && c.ID != s.conn.ID { // its ports may be another's by now
 			d.forget(s.conn, endLost)
 		}
 	}

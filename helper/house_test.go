@@ -2,6 +2,7 @@ package helper
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,7 +97,7 @@ func TestReload(t *testing.T) {
 	other.Seen = other.Client
 	h.tracker.conn, h.seq = other, [2]uint32{1, 1}
 	h.send(ftp.FromServer, "220 ready\r\n")
-	if n := len(h.d.Sessions()); n != 2 {
+	if n := len(slices.Collect(h.d.Sessions())); n != 2 {
 		t.Errorf("%d sessions, want one of the new VIP too", n)
 	}
 }
@@ -105,7 +106,7 @@ func TestPolicy(t *testing.T) {
 	cfg := testConfig(t)
 	for _, source := range []configs.DataSource{"", configs.SourceStrict, configs.SourceAny} {
 		cfg.VIPs[0].DataSource = source
-		p, _ := newView(cfg).vips[twoArm.VIP].policyFor(twoArm.Backend)
+		p := newView(cfg).vips[twoArm.VIP].target(twoArm.Backend).policy
 		if p.DataSourceAny != (source == configs.SourceAny) || p.FXPAllow {
 			t.Errorf("data source %q: %+v", source, p)
 		}

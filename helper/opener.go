@@ -39,8 +39,9 @@ func (s *session) Open(c ftp.DataConn) error {
 		return err
 	}
 	s.place = true
-	s.book.Blind = s.daemon.deaf.Load()
-	if failed := s.book.Announce(s.now, c); failed != nil {
+	book := s.ledger()
+	book.Blind = s.daemon.deaf.Load()
+	if failed := book.Announce(s.daemon.time(s.now), c); failed != nil {
 		s.failed(*failed)
 	}
 	s.awaits = s.now
@@ -85,7 +86,7 @@ func (s *session) impatient() {
 		return
 	}
 	now := time.Now()
-	waited := now.Sub(s.awaits)
+	waited := time.Duration(s.daemon.moment(now) - s.awaits)
 	if waited < journal.Patience { // another one was announced at this very moment
 		s.patience.Reset(journal.Patience - waited)
 		return
@@ -94,7 +95,7 @@ func (s *session) impatient() {
 		s.leavePlace() // for all we know it has come
 		return
 	}
-	for _, f := range s.book.Overdue(now) {
+	for _, f := range s.pages().Overdue(now) {
 		s.failed(f)
 	}
 	switch {
@@ -120,7 +121,7 @@ func (s *session) event(e ftp.Event) {
 		count.rewrites[e.Command].Add(1)
 		s.debug(e)
 	case ftp.EventPickedUp:
-		s.pickedUp = s.pickedUp || s.now.Equal(s.begun) // later ones come after a gap, or after TLS
+		s.pickedUp = s.pickedUp || s.now == s.begun // later ones come after a gap, or after TLS
 		s.debug(e)
 	case ftp.EventExpected, ftp.EventOpaque, ftp.EventReadable, ftp.EventEarly, ftp.EventStale, ftp.EventGap:
 		s.debug(e)
@@ -130,7 +131,7 @@ func (s *session) event(e ftp.Event) {
 		if e.Reason == ftp.ReasonOpen || e.Reason == ftp.ReasonNoPort {
 			f.Cause, f.Detail = journal.Impossible, fmt.Sprintf("%s: %v", e.Reason, e.Err)
 		}
-		s.book.Fail(f)
+		s.ledger().Fail(f)
 		log := s.log()
 		if e.Named.IsValid() {
 			log = log.With("named", e.Named)
@@ -142,7 +143,7 @@ func (s *session) event(e ftp.Event) {
 	case ftp.EventNoFit:
 		s.log().Warn("announcement passes unchanged: the VIP's address does not fit into it", "command", e.Command)
 	case ftp.EventOpenFailed:
-		s.book.Fail(journal.Failure{Cause: journal.Impossible, Command: e.Command, Detail: fmt.Sprint(e.Err)})
+		s.ledger().Fail(journal.Failure{Cause: journal.Impossible, Command: e.Command, Detail: fmt.Sprint(e.Err)})
 		s.log().Error("no expectation for a data connection, which will fail", "command", e.Command, "err", e.Err)
 	case ftp.EventUnexpected, ftp.EventLineTooLong, ftp.EventHeldTooLong, ftp.EventOverlap:
 		s.log().Warn(e.Kind.String(), "command", e.Command, "direction", e.Dir)

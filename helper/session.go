@@ -21,25 +21,31 @@ type verdicts interface {
 	drop(id uint32) error
 }
 
+// moment is a time since the helper started. Thousands of sessions hold some, and a time.Time is three times as big.
+type moment time.Duration
+
+func (d *Daemon) moment(t time.Time) moment { return moment(t.Sub(d.started)) }
+
+func (d *Daemon) time(m moment) time.Time { return d.started.Add(time.Duration(m)) }
+
 // session is one control connection on this host. The packets of its two directions may come from different
-// queues at the same time.
+// queues at the same time. There are thousands of them, most of them idle.
 type session struct {
 	daemon  *Daemon
 	conn    Connection
-	vip     string
-	backend string
+	target  *target
 	tracker Tracker
-	begun   time.Time
+	begun   moment
 
 	mu       sync.Mutex
 	engine   *ftp.Session
-	book     journal.Book
+	book     *journal.Book         // nil before there is anything to tell: see ledger
 	held     map[uint32]heldPacket // by tag
 	timer    *time.Timer           // for held packets
 	patience *time.Timer           // for data connections that do not come
-	now      time.Time             // of what is going on in the engine
-	seen     time.Time             // when the last packet came
-	awaits   time.Time             // when the latest data connection was announced
+	now      moment                // of what is going on in the engine
+	seen     moment                // when the last packet came
+	awaits   moment                // when the latest data connection was announced
 	place    bool                  // in the quota
 	mark     mark
 	pickedUp bool
@@ -65,21 +71,35 @@ type heldPacket struct {
 }
 
 func newSession(d *Daemon, tracker Tracker, conn Connection, vip *vipView, now time.Time) *session {
-	policy, backend := vip.policyFor(conn.Backend)
 	s := &session{
-		daemon: d, conn: conn, vip: vip.name, backend: backend, tracker: tracker, begun: now, seen: now,
-		book: journal.Book{Client: conn.Client.Addr(), Backend: conn.Backend.Addr()},
+		daemon: d, conn: conn, target: vip.target(conn.Backend), tracker: tracker, begun: d.moment(now), seen: d.moment(now),
 	}
 	s.engine = ftp.NewSession(ftp.Endpoints{
 		Client: conn.Client, VIP: conn.VIP, Backend: conn.Backend, Seen: conn.Seen.Addr(),
-	}, policy, s)
+	}, s.target.policy, s)
 	s.engine.OnEvent(s.event)
 	return s
 }
 
 // log is made anew each time: most sessions say nothing until their end.
 func (s *session) log() *slog.Logger {
-	return s.daemon.log.With("vip", s.vip, "backend", s.backend, "client", s.conn.Client)
+	return s.daemon.log.With("vip", s.target.vip, "backend", s.target.backend, "client", s.conn.Client)
+}
+
+// ledger is the book, opened now if need be.
+func (s *session) ledger() *journal.Book {
+	if s.book == nil {
+		s.book = &journal.Book{Client: s.conn.Client.Addr(), Backend: s.conn.Backend.Addr()}
+	}
+	return s.book
+}
+
+// pages is the book for reading: an empty one where there is none.
+func (s *session) pages() *journal.Book {
+	if s.book == nil {
+		return &journal.Book{}
+	}
+	return s.book
 }
 
 // debugs tells whether anybody reads debugging lines.
@@ -91,10 +111,10 @@ func (s *session) adopt(v *view) bool {
 	if vip == nil {
 		return false
 	}
-	policy, _ := vip.policyFor(s.conn.Backend)
+	policy := vip.target(s.conn.Backend).policy
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.engine.SetPolicy(policy)
+	s.engine.SetPolicy(policy) // the names in the log stay as they were when the session began
 	return true
 }
 
@@ -119,7 +139,8 @@ func (s *session) handle(w *worker, q verdicts, id uint32, p packet.Packet, now 
 }
 
 func (s *session) segment(w *worker, q verdicts, id uint32, p packet.Packet, now time.Time) error {
-	s.now, s.seen = now, now
+	s.now = s.daemon.moment(now)
+	s.seen = s.now
 	tag, dir := s.tag(id), s.direction(p.Src)
 	commands := s.engine.Stats().Commands
 	w.out = s.engine.Segment(now, dir, p.Seq, p.Payload, tag, w.out[:0])
@@ -156,7 +177,7 @@ func (s *session) countCommands(n uint32, payload []byte) {
 	for ; n > 0; n-- {
 		v := verbOf(payload)
 		s.daemon.count.commands[v].Add(1)
-		if dir := directionOf(v); dir != journal.Unknown {
+		if dir := directionOf(v); dir != journal.Unknown && s.book != nil {
 			s.book.Command(dir)
 		}
 		payload = payload[bytes.IndexByte(payload, '\n')+1:] // without another line, all of it again: a split one
@@ -258,12 +279,13 @@ func (s *session) expire() {
 	if s.ended {
 		return
 	}
-	s.now = time.Now()
-	out := s.engine.Expire(s.now, nil)
+	now := time.Now()
+	s.now = s.daemon.moment(now)
+	out := s.engine.Expire(now, nil)
 	for i := range out {
 		s.daemon.check(s.release(&out[i]))
 	}
-	s.rearm(s.now)
+	s.rearm(now)
 }
 
 // end forgets the connection, and says whether its account is closed already. Packets that are still held are

@@ -1,8 +1,7 @@
 package helper
 
 import (
-	"cmp"
-	"slices"
+	"iter"
 	"time"
 
 	"ftpvip/helper/journal"
@@ -13,14 +12,15 @@ import (
 const maxLook = 1000
 
 // Sessions implements live.Source.
-func (d *Daemon) Sessions() []live.Session {
+func (d *Daemon) Sessions() iter.Seq[live.Session] { return d.eachSession }
+
+func (d *Daemon) eachSession(yield func(live.Session) bool) {
 	d.findClosed(time.Now())
-	var list []live.Session
 	looks := 0
 	for _, s := range d.sessions.all() {
 		open, bytes := 0, uint64(0)
 		s.mu.Lock()
-		ask := s.book.AnyOpen()
+		ask := s.pages().AnyOpen()
 		s.mu.Unlock()
 		if ask && d.asker != nil && looks < maxLook {
 			looks++
@@ -28,13 +28,11 @@ func (d *Daemon) Sessions() []live.Session {
 		}
 		if ls, ok := s.live(); ok {
 			ls.Open, ls.OpenBytes = open, bytes
-			list = append(list, ls)
+			if !yield(ls) {
+				return
+			}
 		}
 	}
-	slices.SortFunc(list, func(a, b live.Session) int {
-		return cmp.Or(a.Since.Compare(b.Since), a.Client.Compare(b.Client))
-	})
-	return list
 }
 
 // live is the session as it stands; false where it has ended.
@@ -46,11 +44,12 @@ func (s *session) live() (live.Session, bool) {
 	}
 	st := s.engine.Stats()
 	ls := live.Session{
-		VIP: s.vip, Backend: s.backend, Client: s.conn.Client, User: st.User, TLS: st.TLS, PickedUp: s.pickedUp,
-		Since: s.begun, Last: s.seen, Commands: st.Commands, Refused: st.Refused, Failed: s.book.Failed(),
+		VIP: s.target.vip, Backend: s.target.backend, Client: s.conn.Client, User: st.User, TLS: st.TLS, PickedUp: s.pickedUp,
+		Since: s.daemon.time(s.begun), Last: s.daemon.time(s.seen), Commands: st.Commands, Refused: st.Refused,
+		Failed:    s.pages().Failed(),
 		Transfers: []live.Transfer{},
 	}
-	sums := s.book.Sums()
+	sums := s.pages().Sums()
 	for m := range journal.NumModes {
 		for dir := range journal.NumDirections {
 			if sum := sums[m][dir]; sum.Count > 0 {

@@ -1,9 +1,10 @@
 package helper
 
 import (
+	"encoding/binary"
+	"math"
 	"net/netip"
 	"sync"
-	"time"
 
 	"ftpvip/helper/journal"
 )
@@ -19,34 +20,51 @@ func (c Connection) paths() [2]path {
 	return [2]path{{c.Seen, c.Backend}, {c.VIP, c.Client}}
 }
 
-// table holds the sessions of this host.
+// key is a path in few bytes.
+type key [36]byte
+
+func (p path) key() (k key) {
+	src, dst := p.src.Addr().As16(), p.dst.Addr().As16()
+	copy(k[:], src[:])
+	copy(k[16:], dst[:])
+	binary.BigEndian.PutUint16(k[32:], p.src.Port())
+	binary.BigEndian.PutUint16(k[34:], p.dst.Port())
+	return k
+}
+
+// table holds the sessions of this host, each under both its paths.
 type table struct {
 	mu       sync.RWMutex
-	sessions map[path]*session
+	sessions map[key]*session
 }
 
-func newTable() *table { return &table{sessions: map[path]*session{}} }
+func newTable() *table { return &table{sessions: map[key]*session{}} }
 
 func (t *table) find(p path) *session {
+	k := p.key()
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.sessions[p]
+	return t.sessions[k]
 }
 
-// add enters a session, unless the other direction's packet was faster: then it returns that one. A session
-// that had the same addresses before is returned as stale: its ending was not heard of.
-func (t *table) add(s *session) (current, stale *session) {
+// add enters a session, unless the other direction's packet was faster: then it returns that one. Sessions
+// that had one of its paths before are taken out and returned as stale: their endings were not heard of.
+func (t *table) add(s *session) (current *session, stale []*session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	paths := s.conn.paths()
-	if other := t.sessions[paths[0]]; other != nil {
+	for _, p := range s.conn.paths() {
+		other := t.sessions[p.key()]
+		if other == nil {
+			continue
+		}
 		if other.conn == s.conn {
 			return other, nil
 		}
-		stale = other
+		t.delete(other)
+		stale = append(stale, other)
 	}
-	for _, p := range paths {
-		t.sessions[p] = s
+	for _, p := range s.conn.paths() {
+		t.sessions[p.key()] = s
 	}
 	return s, stale
 }
@@ -55,29 +73,33 @@ func (t *table) add(s *session) (current, stale *session) {
 func (t *table) remove(c Connection) *session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.sessions[path{c.VIP, c.Client}]
+	s := t.sessions[path{c.VIP, c.Client}.key()]
 	if s == nil || (c.ID != 0 && s.conn.ID != c.ID) {
 		return nil
 	}
-	for _, p := range s.conn.paths() {
-		if t.sessions[p] == s {
-			delete(t.sessions, p)
-		}
-	}
+	t.delete(s)
 	return s
 }
 
+func (t *table) delete(s *session) {
+	for _, p := range s.conn.paths() {
+		if k := p.key(); t.sessions[k] == s {
+			delete(t.sessions, k)
+		}
+	}
+}
+
 // idle lists the sessions without a packet since a moment.
-func (t *table) idle(since time.Time) []*session {
+func (t *table) idle(since moment) []*session {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	var list []*session
-	for p, s := range t.sessions {
-		if p.src != s.conn.VIP {
-			continue // each session stands there twice
+	for k, s := range t.sessions {
+		if k != (path{s.conn.VIP, s.conn.Client}).key() {
+			continue // the other path
 		}
 		s.mu.Lock()
-		quiet := s.seen.Before(since)
+		quiet := s.seen < since
 		s.mu.Unlock()
 		if quiet {
 			list = append(list, s)
@@ -86,7 +108,7 @@ func (t *table) idle(since time.Time) []*session {
 	return list
 }
 
-func (t *table) all() []*session { return t.idle(time.Now().Add(time.Hour)) }
+func (t *table) all() []*session { return t.idle(math.MaxInt64) }
 
 // flows finds the session of a data connection that is open, or that conntrack has not forgotten.
 type flows struct {

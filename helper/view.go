@@ -2,6 +2,7 @@ package helper
 
 import (
 	"net/netip"
+	"slices"
 
 	"ftpvip/configs"
 	"ftpvip/helper/ftp"
@@ -17,7 +18,13 @@ type view struct {
 type vipView struct {
 	name     string
 	policy   ftp.Policy // without the backend's aliases
-	backends map[netip.AddrPort]*configs.Backend
+	backends map[netip.AddrPort]*target
+}
+
+// target is a backend behind a VIP. All sessions between the two share it.
+type target struct {
+	vip, backend string // their names
+	policy       ftp.Policy
 }
 
 func newView(cfg *configs.Config) *view {
@@ -33,21 +40,23 @@ func newView(cfg *configs.Config) *view {
 			if !addr.IsValid() {
 				continue
 			}
-			backends := map[netip.AddrPort]*configs.Backend{}
-			for j := range pool.Backends {
-				b := &pool.Backends[j]
-				if a := b.Addrs.Of(f); a.IsValid() {
-					backends[netip.AddrPortFrom(a, b.Port)] = b
-				}
-			}
-			v.vips[netip.AddrPortFrom(addr, vip.Port)] = &vipView{
+			view := &vipView{
 				name: vip.Name,
 				policy: ftp.Policy{
 					Advertise: advertise(vip, f), Reserved: reserved(cfg, addr), PortsMin: vip.PortsMin,
 					FXPAllow: vip.FXP == configs.FXPAllow, DataSourceAny: vip.DataSource == configs.SourceAny,
 				},
-				backends: backends,
+				backends: map[netip.AddrPort]*target{},
 			}
+			for j := range pool.Backends {
+				b := &pool.Backends[j]
+				if a := b.Addrs.Of(f); a.IsValid() {
+					t := &target{vip: vip.Name, backend: b.Name, policy: view.policy}
+					t.policy.Aliases = slices.Concat(b.Aliases, b.Addrs.All())
+					view.backends[netip.AddrPortFrom(a, b.Port)] = t
+				}
+			}
+			v.vips[netip.AddrPortFrom(addr, vip.Port)] = view
 		}
 	}
 	return v
@@ -86,15 +95,10 @@ func reserved(cfg *configs.Config, addr netip.Addr) func(port uint16) bool {
 	}
 }
 
-// policy is the VIP's, with what the connection's backend may name. A backend that is no longer configured
-// may name nothing but itself.
-func (v *vipView) policyFor(backend netip.AddrPort) (ftp.Policy, string) {
-	p := v.policy
-	b := v.backends[backend]
-	if b == nil {
-		return p, backend.String()
+// target is the backend of a connection. One that is no longer configured may name nothing but itself.
+func (v *vipView) target(backend netip.AddrPort) *target {
+	if t := v.backends[backend]; t != nil {
+		return t
 	}
-	p.Aliases = append(p.Aliases, b.Aliases...)
-	p.Aliases = append(p.Aliases, b.Addrs.All()...)
-	return p, b.Name
+	return &target{vip: v.name, backend: backend.String(), policy: v.policy}
 }

@@ -84,8 +84,8 @@ func (d *Daemon) begin(tracker Tracker, p packet.Packet, now time.Time) (*sessio
 	}
 	s := newSession(d, tracker, conn, vip, now)
 	current, stale := d.sessions.add(s)
-	if stale != nil {
-		d.retire(stale, endLost)
+	for _, old := range stale {
+		d.retire(old, endLost)
 	}
 	if current != s {
 		return current, 0

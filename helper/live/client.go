@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,10 +34,16 @@ func AskFigures(ctx context.Context, path string) (*Figures, error) {
 	return f, ask(ctx, path, getFigures, f)
 }
 
-// AskSessions asks the helper on a socket for the current control connections.
+// AskSessions asks the helper on a socket for the current control connections, and sorts them by age.
 func AskSessions(ctx context.Context, path string) ([]Session, error) {
-	var list []Session
-	return list, ask(ctx, path, getSessions, &list)
+	list := []Session{}
+	if err := ask(ctx, path, getSessions, &list); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(list, func(a, b Session) int {
+		return cmp.Or(a.Since.Compare(b.Since), a.Client.Compare(b.Client))
+	})
+	return list, nil
 }
 
 // ask sends a request and reads the answer into v.

@@ -6,6 +6,7 @@
 package live
 
 import (
+	"iter"
 	"net/netip"
 	"time"
 )
@@ -16,7 +17,7 @@ const SocketName = "helper.sock"
 // Source is who knows.
 type Source interface {
 	Figures() Figures
-	Sessions() []Session
+	Sessions() iter.Seq[Session] // in any order; thousands of them need not be in memory at once
 }
 
 // Figures is what a helper has counted since it started.

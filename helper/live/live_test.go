@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,8 +28,10 @@ type source struct {
 	sessions []Session
 }
 
-func (s source) Figures() Figures    { return s.figures }
-func (s source) Sessions() []Session { return s.sessions }
+func (s source) Figures() Figures { return s.figures }
+func (s source) Sessions() iter.Seq[Session] {
+	return slices.Values(s.sessions)
+}
 
 var example = source{
 	figures: Figures{
@@ -37,7 +41,10 @@ var example = source{
 		Queues:    []Queue{{Number: 2100, Packets: 5}},
 		Latency:   Histogram{Bounds: []float64{0.1}, Counts: []uint64{1, 2}, Sum: 3},
 	},
-	sessions: []Session{{VIP: "ftp", Client: netip.MustParseAddrPort("[2001:db8::1]:4"), User: "bob"}},
+	sessions: []Session{
+		{VIP: "ftp", Client: netip.MustParseAddrPort("[2001:db8::1]:4"), User: "bob"},
+		{VIP: "ftp", Client: netip.MustParseAddrPort("192.0.2.1:4"), Since: time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)},
+	},
 }
 
 func listen(t *testing.T, path string, s Source) (*Server, error) {

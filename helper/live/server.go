@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"log/slog"
 	"net"
 	"os"
@@ -153,29 +154,41 @@ func (s *Server) serve(c net.Conn) {
 		return // a look whether we live
 	}
 	w := bufio.NewWriter(c)
-	if err := json.NewEncoder(w).Encode(s.answer(line)); err != nil {
+	if err := errors.Join(s.answer(w, line), w.Flush()); err != nil {
 		s.log.Debug("a client of the helper's socket went away", "err", err)
-		return
 	}
-	_ = w.Flush() // the client notices
 }
 
-func (s *Server) answer(line []byte) any {
+func (s *Server) answer(w *bufio.Writer, line []byte) error {
 	var r request
+	enc := json.NewEncoder(w)
 	if err := json.Unmarshal(line, &r); err != nil {
-		return failure{"the request is no JSON: " + err.Error()}
+		return enc.Encode(failure{"the request is no JSON: " + err.Error()})
 	}
 	switch r.Get {
 	case getFigures:
-		return s.source.Figures()
+		return enc.Encode(s.source.Figures())
 	case getSessions:
-		list := s.source.Sessions()
-		if list == nil {
-			list = []Session{}
-		}
-		return list
+		return writeList(w, enc, s.source.Sessions())
 	}
-	return failure{fmt.Sprintf("get %q: allowed: %s, %s", r.Get, getFigures, getSessions)}
+	return enc.Encode(failure{fmt.Sprintf("get %q: allowed: %s, %s", r.Get, getFigures, getSessions)})
+}
+
+// writeList writes a JSON array, element by element.
+func writeList(w *bufio.Writer, enc *json.Encoder, sessions iter.Seq[Session]) error {
+	separator := byte('[')
+	for session := range sessions {
+		if err := errors.Join(w.WriteByte(separator), enc.Encode(session)); err != nil {
+			return err
+		}
+		separator = ','
+	}
+	end := "]\n"
+	if separator == '[' {
+		end = "[]\n"
+	}
+	_, err := w.WriteString(end)
+	return err
 }
 
 // Close ends the service and removes the socket, unless it is another one's by now.

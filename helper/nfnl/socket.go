@@ -81,7 +81,7 @@ func (s *Socket) Send(head, body []byte) error {
 	for {
 		// Netlink works and does not wait, so Go's scheduler is not told: it would take the processor away from a
 		// goroutine that mostly sits in the kernel, again and again, and wake another thread for it.
-		_, _, err := unix.RawSyscall(unix.SYS_WRITEV, uintptr(s.fd), uintptr(unsafe.Pointer(&parts[0])), uintptr(n))
+		_, _, err := unix.RawSyscall(unix.SYS_WRITEV, uintptr(s.fd), uintptr(unsafe.Pointer(&parts[0])), uintptr(n)) //nolint:gosec // parts is alive, and no longer than n
 		switch err {
 		case 0:
 			return nil
@@ -95,7 +95,7 @@ func (s *Socket) Send(head, body []byte) error {
 // Receive waits for a message and reads it into b, cut off where it is longer. Interrupted, it returns unix.EINTR.
 func (s *Socket) Receive(b []byte) (int, error) {
 	// Under load there is a message already; see Send.
-	n, _, err := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+	n, _, err := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), //nolint:gosec // within b
 		unix.MSG_DONTWAIT, 0, 0)
 	if err == 0 {
 		return int(n), nil
