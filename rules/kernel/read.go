@@ -19,12 +19,7 @@ import (
 // Read returns our table as the kernel has it, or nil where there is none. Rules are recognised by comparing
 // their expressions with those of want; what matches none of them is a foreign rule.
 func (k *Kernel) Read(want *rules.Ruleset) (*rules.Ruleset, error) {
-	gen, err := k.conn.GetGen()
-	if err != nil {
-		return nil, fmt.Errorf("reading the generation of the kernel's rules: %w", explain(err))
-	}
-	k.generation = gen.ID
-	t, err := k.find()
+	t, err := k.begin()
 	if err != nil || t == nil {
 		return nil, err
 	}
@@ -44,14 +39,19 @@ func (k *Kernel) Read(want *rules.Ruleset) (*rules.Ruleset, error) {
 	return r, nil
 }
 
-// ReadSlots returns the slot tables of want as the kernel has them, and nothing else; nil where our table is not.
-func (k *Kernel) ReadSlots(want *rules.Ruleset) (*rules.Ruleset, error) {
+// begin notes the generation of the kernel's rules, which Commit compares, and returns our table, or nil.
+func (k *Kernel) begin() (*nftables.Table, error) {
 	gen, err := k.conn.GetGen()
 	if err != nil {
 		return nil, fmt.Errorf("reading the generation of the kernel's rules: %w", explain(err))
 	}
 	k.generation = gen.ID
-	t, err := k.find()
+	return k.find()
+}
+
+// ReadSlots returns the slot tables of want as the kernel has them, and nothing else; nil where our table is not.
+func (k *Kernel) ReadSlots(want *rules.Ruleset) (*rules.Ruleset, error) {
+	t, err := k.begin()
 	if err != nil || t == nil {
 		return nil, err
 	}
