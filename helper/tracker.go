@@ -87,8 +87,10 @@ func (t *kernelTracker) Expect(c Connection, d ftp.DataConn) error {
 	e := expectation(c, d)
 	err := t.expecter.create(&e)
 	switch {
-	case err == nil, errors.Is(err, unix.EEXIST): // a retransmitted reply announces it again
+	case err == nil:
 		return nil
+	case errors.Is(err, unix.EEXIST):
+		return t.whose(&e)
 	case errors.Is(err, unix.EBUSY):
 		return ftp.ErrPortBusy
 	case errors.Is(err, unix.ESHUTDOWN), errors.Is(err, unix.EOPNOTSUPP):
@@ -97,6 +99,30 @@ func (t *kernelTracker) Expect(c Connection, d ftp.DataConn) error {
 		return ErrNoConnection
 	}
 	return fmt.Errorf("creating the expectation: %w", err)
+}
+
+// whose decides about an expectation that is there already: the very same one was announced before, by this helper
+// or by one that was restarted; with another master, or to another place, it is somebody else's, as where two
+// clients behind one address are given the same port by two backends.
+func (t *kernelTracker) whose(want *conntrack.Expect) error {
+	list, err := t.conn.DumpExpect()
+	if err != nil {
+		return fmt.Errorf("listing expectations: %w", err)
+	}
+	for i := range list {
+		if sameExpectation(want, &list[i]) {
+			return nil
+		}
+	}
+	return ftp.ErrPortBusy
+}
+
+// sameExpectation tells whether the kernel's expectation does what the wanted one would.
+func sameExpectation(want, have *conntrack.Expect) bool {
+	return source(have.TupleMaster) == source(want.TupleMaster) &&
+		destination(have.TupleMaster) == destination(want.TupleMaster) &&
+		destination(have.Tuple) == destination(want.Tuple) &&
+		source(have.NAT.Tuple) == source(want.NAT.Tuple) && have.NAT.Direction == want.NAT.Direction
 }
 
 // expectation translates a data connection to ctnetlink's terms. The function nat-follow-master gives the data

@@ -100,3 +100,28 @@ func TestParseQueues(t *testing.T) {
 		t.Errorf("queues differ (-want +got)\n%s", d)
 	}
 }
+
+// An expectation that is there already is ours only if its master and its target are.
+func TestSameExpectation(t *testing.T) {
+	data := ftp.DataConn{Passive: true, Port: 50000, To: at("10.2.0.11:50000")}
+	want := expectation(twoArm, data)
+	other := twoArm
+	other.Client = at("203.0.113.9:40002")
+	elsewhere := data
+	elsewhere.To = at("10.2.0.11:50001")
+	tests := []struct {
+		name string
+		have conntrack.Expect
+		same bool
+	}{
+		{"announced again", expectation(twoArm, data), true},
+		{"another session behind the same address", expectation(other, data), false},
+		{"to another port of the backend", expectation(twoArm, elsewhere), false},
+		{"the other way", expectation(twoArm, ftp.DataConn{Port: 50000, To: data.To}), false},
+	}
+	for _, tt := range tests {
+		if got := sameExpectation(&want, &tt.have); got != tt.same {
+			t.Errorf("%s: same is %t", tt.name, got)
+		}
+	}
+}

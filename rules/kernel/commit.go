@@ -167,7 +167,12 @@ func readable(conn *netlink.Conn) (bool, error) {
 	var n int
 	var pollErr error
 	err = raw.Control(func(fd uintptr) {
-		n, pollErr = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		for {
+			n, pollErr = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+			if !errors.Is(pollErr, unix.EINTR) { // Go's runtime sends signals to its own threads
+				return
+			}
+		}
 	})
 	return n > 0, errors.Join(err, pollErr)
 }

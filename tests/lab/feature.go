@@ -22,6 +22,9 @@ const (
 	PyFTPDlib Feature = "pyftpdlib"
 	Curl      Feature = "curl"
 	LFTP      Feature = "lftp"
+	TNFTP     Feature = "tnftp"
+	ProFTPD   Feature = "proftpd"
+	PureFTPd  Feature = "pure-ftpd"
 	// CTHelper is the kernel's nfnetlink_cthelper, which the carrier of that name needs.
 	CTHelper Feature = "nfnetlink_cthelper"
 	// NFTQueue is the kernel's own queue statement.
@@ -56,7 +59,7 @@ func (f Feature) Check() error {
 		err = probeQueue()
 	case PyFTPDlib:
 		err = exec.Command(Python, "-c", "import pyftpdlib.servers").Run()
-	case NFT, VSFTPD, Curl, LFTP:
+	case NFT, VSFTPD, Curl, LFTP, TNFTP, ProFTPD, PureFTPd:
 		_, err = exec.LookPath(string(f))
 	}
 	if err != nil {

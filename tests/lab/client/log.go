@@ -21,8 +21,9 @@ func newProtocolLog(sent, got string) *protocolLog {
 }
 
 var (
-	curlLog = newProtocolLog("> ", "< ")
-	lftpLog = newProtocolLog("---> ", "<--- ")
+	curlLog  = newProtocolLog("> ", "< ")
+	lftpLog  = newProtocolLog("---> ", "<--- ")
+	tnftpLog = newProtocolLog("---> ", "")
 )
 
 // check reads what a tool logged. It must have used the job's mode and no other, once for each file and over one

@@ -17,21 +17,28 @@ type Tool string
 
 // The tools.
 const (
-	Curl Tool = "curl"
-	LFTP Tool = "lftp"
+	Curl  Tool = "curl"
+	LFTP  Tool = "lftp"
+	TNFTP Tool = "tnftp"
+	// LFTPPipelined is lftp that sends commands before it has the replies to earlier ones.
+	LFTPPipelined Tool = "lftp-pipelined"
 )
 
 // Needs lists what a machine must have to run the tool.
 func (t Tool) Needs() []lab.Feature {
-	if t == LFTP {
+	switch t {
+	case LFTP, LFTPPipelined:
 		return []lab.Feature{lab.LFTP}
+	case TNFTP:
+		return []lab.Feature{lab.TNFTP}
+	case Curl:
 	}
 	return []lab.Feature{lab.Curl}
 }
 
 // Modes lists the modes that the tool speaks in a family: lftp never says EPRT over IPv4.
 func (t Tool) Modes(f configs.Family) []Mode {
-	if t == LFTP && f == configs.IPv4 {
+	if (t == LFTP || t == LFTPPipelined) && f == configs.IPv4 {
 		return []Mode{PASV, EPSV, PORT}
 	}
 	return Modes(f)
@@ -60,8 +67,14 @@ func (t Tool) Do(ctx context.Context, host *lab.Namespace, j Job) (lab.Result, e
 		j.Limit = 30 * time.Second
 	}
 	command, log := curl(j), curlLog
-	if t == LFTP {
-		command, log = lftp(j), lftpLog
+	switch t {
+	case LFTP:
+		command, log = lftp(j, false), lftpLog
+	case LFTPPipelined:
+		command, log = lftp(j, true), lftpLog
+	case TNFTP:
+		command, log = tnftp(j), tnftpLog
+	case Curl:
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, j.Limit, fmt.Errorf("%s took longer than %v", t, j.Limit))
 	defer cancel()
@@ -72,7 +85,7 @@ func (t Tool) Do(ctx context.Context, host *lab.Namespace, j Job) (lab.Result, e
 	case r.Code != 0:
 		err = fmt.Errorf("%s failed", t)
 	default:
-		err = log.check(r.Stderr, j)
+		err = log.check(r.Stderr+r.Stdout, j)
 	}
 	if err != nil {
 		return r, fmt.Errorf("%w\n%s", err, r)
@@ -118,7 +131,7 @@ func curl(j Job) lab.Command {
 	return lab.Command{Args: args}
 }
 
-func lftp(j Job) lab.Command {
+func lftp(j Job, pipelined bool) lab.Command {
 	set := [][2]string{
 		{"cmd:fail-exit", "yes"},
 		{"net:timeout", idle},
@@ -128,6 +141,7 @@ func lftp(j Job) lab.Command {
 		{"ftp:fix-pasv-address", "no"}, // believe the 227
 		{"ftp:passive-mode", yesNo(!j.Mode.Active())},
 		{"ftp:prefer-epsv", yesNo(j.Mode == EPSV)},
+		{"ftp:sync-mode", yesNo(!pipelined)},
 	}
 	var script strings.Builder
 	script.WriteString("debug 5; ")

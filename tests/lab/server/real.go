@@ -8,8 +8,8 @@ import (
 	"ftpvip/tests/lab"
 )
 
-// vsftpdConfig is for one process that listens in both families. The sandboxes are off because the lab is one.
-const vsftpdConfig = `listen=NO
+// vsftpdSettings are for one process that listens in both families. The sandboxes are off because the lab is one.
+const vsftpdSettings = `listen=NO
 listen_ipv6=YES
 listen_port=%d
 background=NO
@@ -31,16 +31,33 @@ xferlog_enable=NO
 `
 
 func (s *Server) vsftpd(base string) (lab.Command, error) {
+	config, err := s.vsftpdConfig(base, "")
+	return lab.Command{Args: []string{"vsftpd", config}}, err
+}
+
+// vsftpdConfig writes a configuration; more comes last, and so overrides.
+func (s *Server) vsftpdConfig(base, more string) (path string, err error) {
 	empty := base + ".empty"
 	if err := os.MkdirAll(empty, 0o555); err != nil {
+		return "", err
+	}
+	path = base + ".conf"
+	text := fmt.Sprintf(vsftpdSettings, Port, s.Name, s.Root, empty) + more
+	return path, os.WriteFile(path, []byte(text), 0o600)
+}
+
+// vsftpdNamesVIP runs a process for each family: one that listens in both says 0.0.0.0 for pasv_address. All
+// backends have the same few data ports, so that only the balancer can keep the data ports of a VIP apart.
+func (s *Server) vsftpdNamesVIP(base string) (lab.Command, error) {
+	const first = 40_000
+	ports := fmt.Sprintf("pasv_min_port=%d\npasv_max_port=%d\n", first, first+31)
+	v4, err := s.vsftpdConfig(base+"-4", ports+
+		fmt.Sprintf("listen=YES\nlisten_ipv6=NO\nlisten_address=%s\npasv_address=%s\n", s.Backend.Addrs.V4, s.vip))
+	if err != nil {
 		return lab.Command{}, err
 	}
-	config := base + ".conf"
-	text := fmt.Sprintf(vsftpdConfig, Port, s.Name, s.Root, empty)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return lab.Command{}, err
-	}
-	return lab.Command{Args: []string{"vsftpd", config}}, nil
+	v6, err := s.vsftpdConfig(base+"-6", ports+fmt.Sprintf("listen_address6=%s\n", s.Backend.Addrs.V6))
+	return lab.Command{Args: []string{"sh", "-c", `vsftpd "$1" & exec vsftpd "$2"`, "sh", v6, v4}}, err
 }
 
 //go:embed pyftpdlib.py

@@ -1,5 +1,5 @@
 // Package server runs FTP servers on the backends of a lab: the embedded one, which needs no package and tells what
-// it saw, and two that people really run.
+// it saw, and those that people really run.
 package server
 
 import (
@@ -29,13 +29,21 @@ const (
 	Embedded  Kind = "embedded"
 	VSFTPD    Kind = "vsftpd"
 	PyFTPDlib Kind = "pyftpdlib"
+	ProFTPD   Kind = "proftpd"
+	PureFTPd  Kind = "pure-ftpd"
+	// VSFTPDNamesVIP is vsftpd with pasv_address: its replies to PASV name the lab's first VIP.
+	VSFTPDNamesVIP Kind = "vsftpd-vip"
 )
 
 // Needs lists what a machine must have to run the server.
 func (k Kind) Needs() []lab.Feature {
 	switch k {
-	case VSFTPD:
+	case VSFTPD, VSFTPDNamesVIP:
 		return []lab.Feature{lab.VSFTPD}
+	case ProFTPD:
+		return []lab.Feature{lab.ProFTPD}
+	case PureFTPd:
+		return []lab.Feature{lab.PureFTPd}
 	case PyFTPDlib:
 		return []lab.Feature{lab.PyFTPDlib}
 	case Embedded:
@@ -50,6 +58,7 @@ type Server struct {
 	Root    string // the folder that it serves
 	Backend *lab.Backend
 
+	vip     netip.Addr // the lab's first, IPv4
 	process *lab.Process
 	events  *events
 }
@@ -68,7 +77,7 @@ func Start(ctx context.Context, l *lab.Lab, b *lab.Backend, kind Kind, name stri
 	if err := os.Chmod(in, 0o777); err != nil { // whatever the umask
 		return nil, err
 	}
-	s := &Server{Name: name, Kind: kind, Root: root, Backend: b, events: newEvents()}
+	s := &Server{Name: name, Kind: kind, Root: root, Backend: b, vip: l.VIPs[0].V4, events: newEvents()}
 	command, err := s.command(filepath.Join(l.Dir, name))
 	if err != nil {
 		return nil, err
@@ -90,6 +99,12 @@ func (s *Server) command(base string) (lab.Command, error) {
 		return s.embedded()
 	case VSFTPD:
 		return s.vsftpd(base)
+	case VSFTPDNamesVIP:
+		return s.vsftpdNamesVIP(base)
+	case ProFTPD:
+		return s.proftpd(base)
+	case PureFTPd:
+		return s.pureftpd(base)
 	case PyFTPDlib:
 		return s.pyftpdlib()
 	}
@@ -132,7 +147,7 @@ func (s *Server) greets(ctx context.Context, addr netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	if got := string(b[:n]); !strings.HasPrefix(got, "220 "+s.Name) {
+	if got := string(b[:n]); !strings.HasPrefix(got, "220 "+s.Name) && !strings.HasPrefix(got, "220-"+s.Name) {
 		return fmt.Errorf("it greets with %q", got)
 	}
 	_, _ = c.Write([]byte("QUIT\r\n"))
