@@ -173,10 +173,10 @@ func TestTooManyBackends(t *testing.T) {
 		}
 		return []byte(b.String())
 	}
-	if _, err := Parse("f", pool(maxBackends), nil); err != nil {
-		t.Errorf("%d backends: %v", maxBackends, err)
+	if _, err := Parse("f", pool(MaxBackends), nil); err != nil {
+		t.Errorf("%d backends: %v", MaxBackends, err)
 	}
-	_, err := Parse("f", pool(maxBackends+1), nil)
+	_, err := Parse("f", pool(MaxBackends+1), nil)
 	want := "f:5: pools[0].backends: [...]: 3277 backends are too many; allowed: 1..3276; remedy: split the pool"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -238,7 +238,7 @@ func assertPool(t *testing.T, c *Config, p Pool) {
 	t.Helper()
 	h := p.Health
 	if p.Name == "" || p.Scheduler == "" || h.Check == "" || h.Timeout < minTimeout || h.Timeout > maxTimeout ||
-		h.Rise < 1 || h.Fall < 1 || len(p.Backends) == 0 || len(p.Backends) > maxBackends {
+		h.Rise < 1 || h.Fall < 1 || len(p.Backends) == 0 || len(p.Backends) > MaxBackends {
 		t.Errorf("pool is not complete: %+v", p)
 	}
 	if p.SourceGroup != "" && (c.VIP(p.SourceGroup) == nil || c.VIP(p.SourceGroup).Pool != p.Name) {

@@ -13,8 +13,8 @@ const (
 	groupOff  = "off"
 )
 
-// maxBackends is what the biggest slot table, 65521 places, holds with at least 20 for each backend.
-const maxBackends = 65521 / 20
+// MaxBackends is what the biggest slot table, 65521 places, holds with at least 20 for each backend.
+const MaxBackends = 65521 / 20
 
 // Defaults of a pool.
 const (
@@ -44,8 +44,8 @@ func (c *checker) pool(raw rawPool) Pool {
 	switch n := len(raw.backends.all); {
 	case raw.backends.state == given && n == 0:
 		c.at(raw.backends.pos, "the list is empty", wantBackends, "add a backend, or delete the pool")
-	case n > maxBackends:
-		c.at(raw.backends.pos, fmt.Sprintf("%d backends are too many", n), fmt.Sprintf("1..%d", maxBackends),
+	case n > MaxBackends:
+		c.at(raw.backends.pos, fmt.Sprintf("%d backends are too many", n), fmt.Sprintf("1..%d", MaxBackends),
 			"split the pool")
 	}
 	for _, b := range raw.backends.all {

@@ -14,9 +14,6 @@ var slotCounts = [...]int{251, 1021, 4093, 16381, 65521}
 // slotsPerBackend is the least number of slots that a backend has on the average.
 const slotsPerBackend = 20
 
-// MaxBackends is the largest number of backends that a pool can have.
-const MaxBackends = 65521 / slotsPerBackend
-
 // SlotCount returns the number of slots of a pool with so many configured backends. It does not depend on
 // health, so a pool keeps its slots for life.
 func SlotCount(backends int) int {

@@ -43,7 +43,7 @@ func TestSlotCount(t *testing.T) {
 		{205, 16381},
 		{819, 16381},
 		{820, 65521},
-		{MaxBackends, 65521},
+		{configs.MaxBackends, 65521},
 	}
 	for _, tt := range tests {
 		if got := SlotCount(tt.backends); got != tt.slots {

@@ -41,9 +41,9 @@ func (a *app) dryRun() error {
 		return err
 	}
 	if unregistered {
-		err := write(a.stdout, "# The conntrack helper %q is not registered yet; apply does that first. To load this text\n"+
-			"# by hand, register it: nfct add helper %s inet tcp; nfct add helper %s inet6 tcp\n",
-			rules.CTHelperName, rules.CTHelperName, rules.CTHelperName)
+		err := write(a.stdout, "# The conntrack helper %q is not registered yet: apply does that first, a dry run does not, and\n"+
+			"# until then nft refuses this text. Text that loads at once: ftpvip apply --dry-run --carrier sane\n",
+			rules.CTHelperName)
 		if err != nil {
 			return err
 		}

@@ -16,27 +16,29 @@ const attempts = 10
 
 // desired is the table that configuration and state ask for, and whether its carrier has yet to be registered.
 func (a *app) desired(cfg *configs.Config) (want *rules.Ruleset, unregistered bool, err error) {
-	state, err := a.state(cfg)
+	file, err := a.healthFile(cfg)
 	if err != nil {
 		return nil, false, err
 	}
+	return build(cfg, file)
+}
+
+// build makes the table of a configuration and a health state.
+func build(cfg *configs.Config, file health.File) (want *rules.Ruleset, unregistered bool, err error) {
 	name, unregistered, err := carrier.Choose(cfg.Helper.Carrier)
 	if err != nil {
 		return nil, false, err
 	}
-	return rules.Build(cfg, state, name), unregistered, nil
+	return rules.Build(cfg, rules.State{Down: file.Down()}, name), unregistered, nil
 }
 
-// state reads what is known of the backends.
-func (a *app) state(cfg *configs.Config) (rules.State, error) {
+// healthFile reads what is known of the backends, and logs what is wrong with it.
+func (a *app) healthFile(cfg *configs.Config) (health.File, error) {
 	file, warnings, err := health.Load(a.v.GetString("state-dir"), cfg)
 	for _, w := range warnings {
 		a.log.Warn(w)
 	}
-	if err != nil {
-		return rules.State{}, err
-	}
-	return rules.State{Down: file.Down()}, nil
+	return file, err
 }
 
 // commit reads the kernel's table, lets plan decide what to do, and does it; again where the kernel's rules

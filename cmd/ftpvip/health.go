@@ -8,7 +8,6 @@ import (
 
 	"ftpvip/configs"
 	"ftpvip/health"
-	"ftpvip/helper/carrier"
 	"ftpvip/rules"
 	"ftpvip/rules/kernel"
 )
@@ -65,12 +64,9 @@ func (a *app) round(ctx context.Context, cfg *configs.Config) (health.Report, er
 	if err != nil {
 		return health.Report{}, err
 	}
-	prev, warnings, err := health.Load(dir, cfg)
+	prev, err := a.healthFile(cfg)
 	if err != nil {
 		return health.Report{}, err
-	}
-	for _, w := range warnings {
-		a.log.Warn(w)
 	}
 	next, report, err := health.Round(ctx, cfg, prev, health.Options{})
 	if err != nil {
@@ -89,11 +85,10 @@ func (a *app) round(ctx context.Context, cfg *configs.Config) (health.Report, er
 
 // updateSlots writes the slot elements that differ, in one transaction.
 func (a *app) updateSlots(cfg *configs.Config, file health.File) error {
-	name, _, err := carrier.Choose(cfg.Helper.Carrier)
+	want, _, err := build(cfg, file)
 	if err != nil {
 		return err
 	}
-	want := rules.Build(cfg, rules.State{Down: file.Down()}, name)
 	k, err := kernel.Open()
 	if err != nil {
 		return err

@@ -88,14 +88,11 @@ func (a *app) status(ctx context.Context) (*status, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, warnings, err := health.Load(a.v.GetString("state-dir"), cfg)
+	file, err := a.healthFile(cfg)
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range warnings {
-		a.log.Warn(w)
-	}
-	want, _, err := a.desired(cfg)
+	want, _, err := build(cfg, file)
 	if err != nil {
 		return nil, err
 	}
