@@ -146,16 +146,13 @@ func familySets(cfg *configs.Config, f configs.Family) []*Set {
 	sets := []*Set{vips, control, pass, reset, masquerade, snat, source, passive}
 	for _, s := range sets {
 		sortElements(s.Elements)
+		s.Elements = slices.Compact(s.Elements) // two VIPs of one address share slices and source groups
 	}
 	return sets
 }
 
-// add appends an element unless the very same is there: two VIPs of one address share slices and source groups.
-func (s *Set) add(e Element) {
-	if !slices.Contains(s.Elements, e) {
-		s.Elements = append(s.Elements, e)
-	}
-}
+// add appends an element.
+func (s *Set) add(e Element) { s.Elements = append(s.Elements, e) }
 
 // sourceGroups lists backend address : VIP for one family, by pool.
 func sourceGroups(cfg *configs.Config, f configs.Family) []Element {

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -107,7 +108,7 @@ func sortElements(elements []Element) {
 		if c := strings.Compare(a.Key, b.Key); c != 0 {
 			return c
 		}
-		return strings.Compare(a.End, b.End)
+		return cmp.Or(strings.Compare(a.End, b.End), strings.Compare(a.Data, b.Data))
 	})
 }
 
