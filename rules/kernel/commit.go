@@ -21,7 +21,8 @@ func (k *Kernel) Commit(p *rules.Plan) error {
 	if err != nil {
 		return err
 	}
-	err = b.send(k.generation)
+	size, err := b.send(k.generation)
+	k.written += size
 	switch {
 	case errors.Is(err, unix.ERESTART):
 		return ErrChanged
@@ -78,26 +79,26 @@ func encode(p *rules.Plan, native bool) (*batch, error) {
 }
 
 // send carries the batch out if the kernel's rules still are of that generation. The kernel answers while it
-// takes the batch: once it is sent, every answer waits in the socket.
-func (b *batch) send(generation uint32) error {
+// takes the batch: once it is sent, every answer waits in the socket. The size is that of what was sent.
+func (b *batch) send(generation uint32) (size int, err error) {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
-		return fmt.Errorf("opening a netlink socket: %w", err)
+		return 0, fmt.Errorf("opening a netlink socket: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
 	messages, size, err := b.frame(generation)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	// One sendmsg carries the whole batch, and each failed message has an answer of its own.
 	if err := errors.Join(conn.SetWriteBuffer(size+1<<16), conn.SetReadBuffer(answerSize*len(messages)+1<<16)); err != nil {
-		return fmt.Errorf("preparing the netlink socket: %w", err)
+		return 0, fmt.Errorf("preparing the netlink socket: %w", err)
 	}
 	sent, err := conn.SendMessages(messages)
 	if err != nil {
-		return fmt.Errorf("sending %d bytes in one message: %w", size, err)
+		return 0, fmt.Errorf("sending %d bytes in one message: %w", size, err)
 	}
-	return b.answers(conn, sent)
+	return size, b.answers(conn, sent)
 }
 
 // answerSize is about what an answer takes of a socket's buffer.
@@ -123,7 +124,7 @@ func (b *batch) frame(generation uint32) (messages []netlink.Message, size int, 
 	messages[len(messages)-1].Header.Flags |= netlink.Acknowledge
 	messages = append(messages, edge(unix.NFNL_MSG_BATCH_END))
 	for _, m := range messages {
-		size += unix.SizeofNlMsghdr + len(m.Data) + unix.NLMSG_ALIGNTO
+		size += unix.SizeofNlMsghdr + (len(m.Data)+unix.NLMSG_ALIGNTO-1)/unix.NLMSG_ALIGNTO*unix.NLMSG_ALIGNTO
 	}
 	return messages, size, nil
 }

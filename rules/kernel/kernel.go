@@ -23,6 +23,7 @@ type Kernel struct {
 	table       *nftables.Table
 	nativeQueue bool
 	generation  uint32
+	written     int
 }
 
 // Open connects to nf_tables and finds out what the kernel can do.
@@ -107,3 +108,6 @@ func explain(err error) error {
 
 // HasQueue tells whether the kernel has nft's own queue statement; where not, the xtables target NFQUEUE serves.
 func (k *Kernel) HasQueue() bool { return k.nativeQueue }
+
+// Written is how many bytes Commit has sent to the kernel so far.
+func (k *Kernel) Written() int { return k.written }

@@ -267,20 +267,37 @@ func TestNeighboursStay(t *testing.T) {
 }
 
 func TestReadSlots(t *testing.T) {
+	for _, pools := range []int{2, fewSets} { // by name, and from the list of all
+		t.Run(fmt.Sprint(pools), func(t *testing.T) {
+			k := open(t)
+			want := build(farm(pools))
+			if have, err := k.ReadSlots(want); err != nil || have != nil {
+				t.Errorf("without a table: %v, %v", have, err)
+			}
+			apply(t, k, build(farm(pools-1)))
+			have, err := k.ReadSlots(want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(have.Sets) != 2*(pools-1) { // and not those of the pool that is not there
+				t.Errorf("%d sets, want the %d slot tables", len(have.Sets), 2*(pools-1))
+			}
+			if p := rules.SlotDiff(have, want); !p.Empty() {
+				t.Errorf("slots differ:\n%s", p.Text())
+			}
+		})
+	}
+}
+
+func TestWritten(t *testing.T) {
 	k := open(t)
-	want := build(farm(2))
-	if have, err := k.ReadSlots(want); err != nil || have != nil {
-		t.Errorf("without a table: %v, %v", have, err)
+	apply(t, k, build(farm(1)))
+	written := k.Written()
+	if written < 2*251*20 { // two slot tables
+		t.Errorf("%d bytes written for a whole table", written)
 	}
-	apply(t, k, want)
-	have, err := k.ReadSlots(want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(have.Sets) != 4 {
-		t.Errorf("%d sets, want the 4 slot tables", len(have.Sets))
-	}
-	if p := rules.SlotDiff(have, want); !p.Empty() {
-		t.Errorf("slots differ:\n%s", p.Text())
+	apply(t, k, build(farm(1)))
+	if k.Written() != written {
+		t.Errorf("an apply that changes nothing wrote %d bytes", k.Written()-written)
 	}
 }

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,8 +63,28 @@ func (k *Kernel) ReadSlots(want *rules.Ruleset) (*rules.Ruleset, error) {
 		}
 	}
 	r := &rules.Ruleset{}
-	return r, k.readSets(r, slots, false)
+	if len(slots.Sets) > fewSets {
+		return r, k.readSets(r, slots, false)
+	}
+	for _, w := range slots.Sets {
+		s, err := k.conn.GetSetByName(k.table, w.Name)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading set %s: %w", w.Name, explain(err))
+		}
+		set, err := k.readSet(s, w)
+		if err != nil {
+			return nil, err
+		}
+		r.Sets = append(r.Sets, set)
+	}
+	return r, nil
 }
+
+// fewSets is up to how many sets are asked for by name rather than by a list of all.
+const fewSets = 64
 
 func (k *Kernel) readObjects(r *rules.Ruleset) error {
 	objects, err := k.conn.GetNamedObjects(k.table)
