@@ -19,6 +19,9 @@ func contains(words []string, w string) bool { return slices.Contains(words, w) 
 // maxGuess is the longest word that is compared; the distance takes quadratic time.
 const maxGuess = 40
 
+// Nearest returns the one of words that word is probably a slip of, or "".
+func Nearest(word string, words []string) string { return nearest(word, words) }
+
 // nearest returns the word that word is probably a slip of, or "".
 func nearest(word string, words []string) string {
 	if len(word) > maxGuess {

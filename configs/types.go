@@ -237,6 +237,20 @@ func (c *Config) Pool(name string) *Pool {
 	return nil
 }
 
+// Backend returns the backend of that name, or nil.
+func (c *Config) Backend(r Ref) *Backend {
+	p := c.Pool(r.Pool)
+	if p == nil {
+		return nil
+	}
+	for i := range p.Backends {
+		if p.Backends[i].Name == r.Backend {
+			return &p.Backends[i]
+		}
+	}
+	return nil
+}
+
 // VIP returns the VIP of that name, or nil.
 func (c *Config) VIP(name string) *VIP {
 	for i := range c.VIPs {

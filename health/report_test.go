@@ -66,7 +66,7 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, got := range map[string]string{"report.txt": text.String(), "report.json": string(asJSON) + "\n", stateName: string(state)} {
+	for name, got := range map[string]string{"report.txt": text.String(), "report.json": string(asJSON) + "\n", stateFile.Name: string(state)} {
 		path := filepath.Join("testdata", name)
 		if *update {
 			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {

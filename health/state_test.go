@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ftpvip/configs"
+	"ftpvip/health/statefile"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -47,7 +48,7 @@ func TestSaveLoad(t *testing.T) {
 	if diff := cmp.Diff(sampleFile(), got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	info, err := os.Stat(filepath.Join(dir, stateName))
+	info, err := os.Stat(filepath.Join(dir, stateFile.Name))
 	if err != nil || info.Mode() != 0o640 {
 		t.Errorf("mode %v, error %v", info.Mode(), err)
 	}
@@ -93,7 +94,7 @@ func TestLoadCorrupt(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
-			path := filepath.Join(dir, stateName)
+			path := filepath.Join(dir, stateFile.Name)
 			if err := os.WriteFile(path, []byte(tt.content), 0o640); err != nil {
 				t.Fatal(err)
 			}
@@ -126,14 +127,14 @@ func TestNoStateDir(t *testing.T) {
 	err := sampleFile().Save(dir)
 	want := "writing health state to " + dir + ": the state directory does not exist; create it with `install -d -m 0750 " + dir +
 		"`, or name another with --state-dir"
-	if !errors.Is(err, ErrNoStateDir) || err.Error() != want {
+	if !errors.Is(err, statefile.ErrNoDir) || err.Error() != want {
 		t.Errorf("Save: %v", err)
 	}
 }
 
 func TestUnreadable(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, stateName), 0o750); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, stateFile.Name), 0o750); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := Load(dir, sampleConfig()); err == nil {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ftpvip/configs"
+	"ftpvip/rules/change"
 )
 
 // Exit codes, see DESIGN. Those of 64 and more are from sysexits.h.
@@ -32,6 +33,7 @@ type app struct {
 	stdout io.Writer
 	stderr io.Writer
 	log    *slog.Logger
+	change change.Runner // carries out the steps of what changes kernel and state files
 }
 
 // exitError carries an exit code. Its error may be nil: then everything was said already.
@@ -51,7 +53,7 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // run executes a command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	a := &app{v: viper.New(), stdout: stdout, stderr: stderr}
+	a := &app{v: viper.New(), stdout: stdout, stderr: stderr, change: change.Plain}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -134,6 +136,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.AddCommand(a.checkCommand(), a.applyCommand(), a.diffCommand(), a.flushCommand(), a.helperCommand(),
 		a.healthCommand(), a.statusCommand(), a.sessionsCommand(), a.versionCommand())
+	root.AddCommand(a.drainCommand(), a.enableCommand(), a.weightCommand())
 	return root
 }
 

@@ -22,6 +22,13 @@ func (a *app) check(asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	decisions, err := a.adminFile()
+	if err != nil {
+		return err
+	}
+	for _, w := range strangers(cfg, decisions) {
+		a.log.Warn(w)
+	}
 	backends := 0
 	for i := range cfg.Pools {
 		backends += len(cfg.Pools[i].Backends)

@@ -16,20 +16,20 @@ const attempts = 10
 
 // desired is the table that configuration and state ask for, and whether its carrier has yet to be registered.
 func (a *app) desired(cfg *configs.Config) (want *rules.Ruleset, unregistered bool, err error) {
-	file, err := a.healthFile(cfg)
+	now, err := a.known(cfg)
 	if err != nil {
 		return nil, false, err
 	}
-	return build(cfg, file)
+	return build(cfg, now)
 }
 
-// build makes the table of a configuration and a health state.
-func build(cfg *configs.Config, file health.File) (want *rules.Ruleset, unregistered bool, err error) {
+// build makes the table of a configuration and what is known of its backends.
+func build(cfg *configs.Config, now known) (want *rules.Ruleset, unregistered bool, err error) {
 	name, unregistered, err := carrier.Choose(cfg.Helper.Carrier)
 	if err != nil {
 		return nil, false, err
 	}
-	return rules.Build(cfg, rules.State{Down: file.Down()}, name), unregistered, nil
+	return rules.Build(cfg, now.state(), name), unregistered, nil
 }
 
 // healthFile reads what is known of the backends, and logs what is wrong with it.
@@ -59,4 +59,30 @@ func commit(k *kernel.Kernel, read func() (*rules.Ruleset, error), plan func(hav
 		}
 	}
 	return nil, fmt.Errorf("%w, %d times in a row: another program keeps changing them; try again", err, attempts)
+}
+
+// updateSlots writes the slot elements that differ, in one transaction, and nothing else. Where our table is not in
+// the kernel it warns, and the next apply does it. The caller holds the lock.
+func (a *app) updateSlots(cfg *configs.Config, now known) (*rules.Plan, error) {
+	want, _, err := build(cfg, now)
+	if err != nil {
+		return nil, err
+	}
+	k, err := kernel.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer a.close(k)
+	missing := false
+	p, err := commit(k, func() (*rules.Ruleset, error) { return k.ReadSlots(want) },
+		func(have *rules.Ruleset) *rules.Plan {
+			if missing = have == nil; missing {
+				return &rules.Plan{}
+			}
+			return rules.SlotDiff(have, want)
+		})
+	if err == nil && missing {
+		a.log.Warn("table inet " + rules.TableName + " is not in the kernel: run ftpvip apply")
+	}
+	return p, err
 }

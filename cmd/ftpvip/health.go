@@ -8,8 +8,6 @@ import (
 
 	"ftpvip/configs"
 	"ftpvip/health"
-	"ftpvip/rules"
-	"ftpvip/rules/kernel"
 )
 
 func (a *app) healthCommand() *cobra.Command {
@@ -80,37 +78,16 @@ func (a *app) round(ctx context.Context, cfg *configs.Config) (health.Report, er
 	if err := next.Save(dir); err != nil {
 		return health.Report{}, err
 	}
-	return report, a.updateSlots(cfg, next)
-}
-
-// updateSlots writes the slot elements that differ, in one transaction.
-func (a *app) updateSlots(cfg *configs.Config, file health.File) error {
-	want, _, err := build(cfg, file)
+	decisions, err := a.adminFile() // read under the lock: a drain may have come while we probed
 	if err != nil {
-		return err
+		return health.Report{}, err
 	}
-	k, err := kernel.Open()
+	p, err := a.updateSlots(cfg, known{next, decisions})
 	if err != nil {
-		return err
-	}
-	defer a.close(k)
-	missing := false
-	p, err := commit(k, func() (*rules.Ruleset, error) { return k.ReadSlots(want) },
-		func(have *rules.Ruleset) *rules.Plan {
-			if missing = have == nil; missing {
-				return &rules.Plan{}
-			}
-			return rules.SlotDiff(have, want)
-		})
-	if err != nil {
-		return err
-	}
-	if missing {
-		a.log.Warn("table inet " + rules.TableName + " is not in the kernel: run ftpvip apply")
-		return nil
+		return health.Report{}, err
 	}
 	if deleted, added := p.Elements(); deleted+added > 0 {
 		a.log.Info("slots changed", "deleted", deleted, "added", added)
 	}
-	return nil
+	return report, nil
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"ftpvip/configs"
-	"ftpvip/health"
 	"ftpvip/helper"
 	"ftpvip/helper/live"
 	"ftpvip/rules"
@@ -25,6 +24,7 @@ type status struct {
 	VIPs      []vipStatus  `json:"vips"`
 	Helper    helperStatus `json:"helper"`
 	LastRound time.Time    `json:"last_health_round,omitzero"`
+	Warnings  []string     `json:"warnings,omitempty"`
 }
 
 type vipStatus struct {
@@ -39,16 +39,17 @@ type vipStatus struct {
 }
 
 type backendStatus struct {
-	Name        string   `json:"name"`
-	Addresses   []string `json:"addresses"`
-	State       string   `json:"state"` // up, down, unknown
-	Member      bool     `json:"member"`
-	Weight      int      `json:"weight"`
-	Slots4      int      `json:"slots4"` // in the kernel now
-	Slots6      int      `json:"slots6"`
-	Share       float64  `json:"share"` // of the pool's filled slots, 0..1
-	Connections int      `json:"connections"`
-	Reason      string   `json:"reason,omitempty"`
+	Name         string   `json:"name"`
+	Addresses    []string `json:"addresses"`
+	State        string   `json:"state"` // up, down, unknown
+	Member       bool     `json:"member"`
+	Weight       int      `json:"weight"`
+	Slots4       int      `json:"slots4"` // in the kernel now
+	Slots6       int      `json:"slots6"`
+	Share        float64  `json:"share"` // of the pool's filled slots, 0..1
+	Connections  int      `json:"connections"`
+	Reason       string   `json:"reason,omitempty"`
+	*adminStatus          // nil where nobody decided anything
 }
 
 type helperStatus struct {
@@ -88,11 +89,11 @@ func (a *app) status(ctx context.Context) (*status, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := a.healthFile(cfg)
+	now, err := a.known(cfg)
 	if err != nil {
 		return nil, err
 	}
-	want, _, err := build(cfg, file)
+	want, _, err := build(cfg, now)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func (a *app) status(ctx context.Context) (*status, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &status{VIPs: []vipStatus{}, LastRound: file.Round}
+	s := &status{VIPs: []vipStatus{}, LastRound: now.health.Round, Warnings: strangers(cfg, now.admin)}
 	s.compare(have, want)
 	if s.Helper, err = helperState(cfg.Helper); err != nil {
 		return nil, err
@@ -122,7 +123,7 @@ func (a *app) status(ctx context.Context) (*status, error) {
 		}
 	}
 	for i := range cfg.VIPs {
-		s.VIPs = append(s.VIPs, vipState(cfg, &cfg.VIPs[i], have, file, connections))
+		s.VIPs = append(s.VIPs, vipState(cfg, &cfg.VIPs[i], have, now, connections))
 	}
 	return s, nil
 }
@@ -141,10 +142,10 @@ func (s *status) compare(have, want *rules.Ruleset) {
 	}
 }
 
-func vipState(cfg *configs.Config, v *configs.VIP, have *rules.Ruleset, file health.File,
+func vipState(cfg *configs.Config, v *configs.VIP, have *rules.Ruleset, now known,
 	connections map[netip.AddrPort]map[netip.AddrPort]int,
 ) vipStatus {
-	p := cfg.Pool(v.Pool)
+	p, state := cfg.Pool(v.Pool), now.state()
 	vs := vipStatus{
 		Name: v.Name, Application: string(v.Application), Pool: p.Name, Scheduler: string(p.Scheduler),
 		Slots: rules.SlotCount(len(p.Backends)), Backends: []backendStatus{},
@@ -155,8 +156,10 @@ func vipState(cfg *configs.Config, v *configs.VIP, have *rules.Ruleset, file hea
 	}
 	for i := range p.Backends {
 		b := &p.Backends[i]
-		st := file.Backends[configs.Ref{Pool: p.Name, Backend: b.Name}]
-		bs := backendStatus{Name: b.Name, State: st.Status.String(), Member: st.Member(), Weight: b.Weight}
+		ref := configs.Ref{Pool: p.Name, Backend: b.Name}
+		st := now.health.Backends[ref]
+		bs := backendStatus{Name: b.Name, State: st.Status.String(), Member: state.IsMember(ref), Weight: b.Weight}
+		bs.decided(now.admin.Backends[ref])
 		if !st.Last.OK {
 			bs.Reason = st.Last.Reason
 		}

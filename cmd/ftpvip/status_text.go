@@ -17,7 +17,7 @@ import (
 func (s *status) write(w io.Writer, now time.Time) error {
 	var b strings.Builder
 	for i := range s.VIPs {
-		s.VIPs[i].write(&b)
+		s.VIPs[i].write(&b, now)
 	}
 	fmt.Fprintf(&b, "table inet %s: %s\n", rules.TableName, s.tableText())
 	fmt.Fprintf(&b, "helper: %s\n", s.Helper)
@@ -28,6 +28,9 @@ func (s *status) write(w io.Writer, now time.Time) error {
 		b.WriteString("last health round: never\n")
 	} else {
 		fmt.Fprintf(&b, "last health round: %s ago\n", now.Sub(s.LastRound).Round(time.Second))
+	}
+	for _, warning := range s.Warnings {
+		fmt.Fprintf(&b, "warning: %s\n", warning)
 	}
 	return write(w, "%s", b.String())
 }
@@ -43,7 +46,7 @@ func (s *status) tableText() string {
 	return s.Table + " with the configuration"
 }
 
-func (v *vipStatus) write(b *strings.Builder) {
+func (v *vipStatus) write(b *strings.Builder, now time.Time) {
 	fmt.Fprintf(b, "VIP %s  %s  %s\n", v.Name, strings.Join(v.Addresses, "  "), v.Application)
 	fmt.Fprintf(b, "pool %s  %s  %d slots  %d of %d backends are members\n",
 		v.Pool, v.Scheduler, v.Slots, v.Members, len(v.Backends))
@@ -51,11 +54,12 @@ func (v *vipStatus) write(b *strings.Builder) {
 	row := func(cells ...any) { _, _ = fmt.Fprintf(tw, "  %v\t%v\t%v\t%v\t%v\t%v\t%v\n", cells...) }
 	row("BACKEND", "STATE", "SLOTS v4", "SLOTS v6", "SHARE", "CONTROL", "ADDRESSES")
 	for _, x := range v.Backends {
-		row(x.Name, x.State, x.Slots4, x.Slots6, fmt.Sprintf("%.1f%%", 100*x.Share), x.Connections,
+		row(x.Name, x.stateText(), x.Slots4, x.Slots6, fmt.Sprintf("%.1f%%", 100*x.Share), x.Connections,
 			strings.Join(x.Addresses, " "))
 	}
 	_ = tw.Flush() // a strings.Builder never fails
 	for _, x := range v.Backends {
+		x.writeAdmin(b, now)
 		if x.Reason != "" {
 			fmt.Fprintf(b, "  %s: %s\n", x.Name, x.Reason)
 		}
