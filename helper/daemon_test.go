@@ -210,7 +210,7 @@ func TestNotOurs(t *testing.T) {
 func TestEnding(t *testing.T) {
 	h := newHost(t, twoArm)
 	h.send(ftp.FromClient, "USER bob\r\n")
-	h.d.forget(Connection{ID: 99, Client: twoArm.Client, VIP: twoArm.VIP}, endClosed)
+	h.d.forget(Connection{ID: 99, Endpoints: ftp.Endpoints{Client: twoArm.Client, VIP: twoArm.VIP}}, endClosed)
 	if n := len(h.d.sessions.sessions); n != 2 {
 		t.Errorf("%d paths after the ending of another connection, want 2", n)
 	}

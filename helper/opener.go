@@ -47,9 +47,7 @@ func (s *session) Open(c ftp.DataConn) error {
 	s.awaits = s.now
 	if s.patience == nil {
 		s.patience = time.AfterFunc(journal.Patience, s.impatient)
-	} else {
-		s.patience.Reset(journal.Patience)
-	}
+	} // else it is running, and looks at awaits
 	return nil
 }
 
@@ -76,6 +74,21 @@ func (s *session) leavePlace() {
 		s.place = false
 		s.daemon.quota.give(s.conn.Client.Addr())
 	}
+	s.stopWaiting()
+}
+
+// stopWaiting gives the timer back: sessions are idle for long, and a timer is a tenth of what they need.
+func (s *session) stopWaiting() {
+	if s.patience != nil {
+		s.patience.Stop()
+		s.patience = nil
+	}
+}
+
+// wait has impatient called again.
+func (s *session) wait(d time.Duration) {
+	s.stopWaiting()
+	s.patience = time.AfterFunc(d, s.impatient)
 }
 
 // impatient judges data connections that did not come, and stops waiting when the kernel does.
@@ -88,7 +101,7 @@ func (s *session) impatient() {
 	now := time.Now()
 	waited := time.Duration(s.daemon.moment(now) - s.awaits)
 	if waited < journal.Patience { // another one was announced at this very moment
-		s.patience.Reset(journal.Patience - waited)
+		s.wait(journal.Patience - waited)
 		return
 	}
 	if s.daemon.deaf.Load() {
@@ -102,7 +115,9 @@ func (s *session) impatient() {
 	case waited >= expectTimeout:
 		s.leavePlace()
 	case s.place:
-		s.patience.Reset(expectTimeout - waited)
+		s.wait(expectTimeout - waited)
+	default:
+		s.stopWaiting()
 	}
 }
 

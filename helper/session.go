@@ -74,9 +74,7 @@ func newSession(d *Daemon, tracker Tracker, conn Connection, vip *vipView, now t
 	s := &session{
 		daemon: d, conn: conn, target: vip.target(conn.Backend), tracker: tracker, begun: d.moment(now), seen: d.moment(now),
 	}
-	s.engine = ftp.NewSession(ftp.Endpoints{
-		Client: conn.Client, VIP: conn.VIP, Backend: conn.Backend, Seen: conn.Seen.Addr(),
-	}, s.target.policy, s)
+	s.engine = ftp.NewSession(&s.conn.Endpoints, &s.target.policy, s)
 	s.engine.OnEvent(s.event)
 	return s
 }
@@ -89,7 +87,7 @@ func (s *session) log() *slog.Logger {
 // ledger is the book, opened now if need be.
 func (s *session) ledger() *journal.Book {
 	if s.book == nil {
-		s.book = &journal.Book{Client: s.conn.Client.Addr(), Backend: s.conn.Backend.Addr()}
+		s.book = &journal.Book{Ends: &s.conn.Endpoints}
 	}
 	return s.book
 }
@@ -111,10 +109,10 @@ func (s *session) adopt(v *view) bool {
 	if vip == nil {
 		return false
 	}
-	policy := vip.target(s.conn.Backend).policy
+	t := vip.target(s.conn.Backend)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.engine.SetPolicy(policy) // the names in the log stay as they were when the session began
+	s.engine.SetPolicy(&t.policy) // the names in the log stay as they were when the session began
 	return true
 }
 
@@ -142,9 +140,9 @@ func (s *session) segment(w *worker, q verdicts, id uint32, p packet.Packet, now
 	s.now = s.daemon.moment(now)
 	s.seen = s.now
 	tag, dir := s.tag(id), s.direction(p.Src)
-	commands := s.engine.Stats().Commands
+	commands := s.engine.Commands()
 	w.out = s.engine.Segment(now, dir, p.Seq, p.Payload, tag, w.out[:0])
-	if n := s.engine.Stats().Commands - commands; n > 0 {
+	if n := s.engine.Commands() - commands; n > 0 {
 		s.countCommands(n, p.Payload)
 	}
 	if dir == ftp.FromServer && !s.engine.Opaque() {
@@ -297,10 +295,8 @@ func (s *session) end() (told bool) {
 		return s.told
 	}
 	s.ended = true
-	for _, t := range []*time.Timer{s.timer, s.patience} {
-		if t != nil {
-			t.Stop()
-		}
+	if s.timer != nil {
+		s.timer.Stop()
 	}
 	s.leavePlace()
 	for tag, h := range s.held {

@@ -2,6 +2,7 @@ package helper
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"math"
 	"net/netip"
 	"sync"
@@ -16,8 +17,13 @@ type path struct {
 }
 
 // paths of a connection: from the client to the backend, from the VIP to the client.
-func (c Connection) paths() [2]path {
+func (c *Connection) paths() [2]path {
 	return [2]path{{c.Seen, c.Backend}, {c.VIP, c.Client}}
+}
+
+// has tells whether a path is one of the connection's.
+func (c *Connection) has(p path) bool {
+	return p.src == c.VIP && p.dst == c.Client || p.src == c.Seen && p.dst == c.Backend
 }
 
 // key is a path in few bytes.
@@ -32,19 +38,33 @@ func (p path) key() (k key) {
 	return k
 }
 
-// table holds the sessions of this host, each under both its paths.
-type table struct {
-	mu       sync.RWMutex
-	sessions map[key]*session
+// hash is what a path is found by: a third of its size. Nobody outside can make two paths have the same, for the seed is
+// chosen anew by each process; and by chance that happens once in a lifetime of many hosts, and costs a session's account.
+type hash uint64
+
+func (p path) hash(seed maphash.Seed) hash {
+	k := p.key()
+	return hash(maphash.Bytes(seed, k[:]))
 }
 
-func newTable() *table { return &table{sessions: map[key]*session{}} }
+// table holds the sessions of this host, each under both its paths.
+type table struct {
+	seed     maphash.Seed
+	mu       sync.RWMutex
+	sessions map[hash]*session
+}
+
+func newTable() *table { return &table{seed: maphash.MakeSeed(), sessions: map[hash]*session{}} }
 
 func (t *table) find(p path) *session {
-	k := p.key()
+	h := p.hash(t.seed)
 	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.sessions[k]
+	s := t.sessions[h]
+	t.mu.RUnlock()
+	if s == nil || !s.conn.has(p) {
+		return nil
+	}
+	return s
 }
 
 // add enters a session, unless the other direction's packet was faster: then it returns that one. Sessions
@@ -53,7 +73,7 @@ func (t *table) add(s *session) (current *session, stale []*session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, p := range s.conn.paths() {
-		other := t.sessions[p.key()]
+		other := t.sessions[p.hash(t.seed)]
 		if other == nil {
 			continue
 		}
@@ -64,7 +84,7 @@ func (t *table) add(s *session) (current *session, stale []*session) {
 		stale = append(stale, other)
 	}
 	for _, p := range s.conn.paths() {
-		t.sessions[p.key()] = s
+		t.sessions[p.hash(t.seed)] = s
 	}
 	return s, stale
 }
@@ -73,8 +93,9 @@ func (t *table) add(s *session) (current *session, stale []*session) {
 func (t *table) remove(c Connection) *session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.sessions[path{c.VIP, c.Client}.key()]
-	if s == nil || (c.ID != 0 && s.conn.ID != c.ID) {
+	p := path{c.VIP, c.Client}
+	s := t.sessions[p.hash(t.seed)]
+	if s == nil || !s.conn.has(p) || (c.ID != 0 && s.conn.ID != c.ID) {
 		return nil
 	}
 	t.delete(s)
@@ -83,8 +104,8 @@ func (t *table) remove(c Connection) *session {
 
 func (t *table) delete(s *session) {
 	for _, p := range s.conn.paths() {
-		if k := p.key(); t.sessions[k] == s {
-			delete(t.sessions, k)
+		if h := p.hash(t.seed); t.sessions[h] == s {
+			delete(t.sessions, h)
 		}
 	}
 }
@@ -94,8 +115,8 @@ func (t *table) idle(since moment) []*session {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	var list []*session
-	for k, s := range t.sessions {
-		if k != (path{s.conn.VIP, s.conn.Client}).key() {
+	for h, s := range t.sessions {
+		if h != (path{s.conn.VIP, s.conn.Client}).hash(t.seed) {
 			continue // the other path
 		}
 		s.mu.Lock()
@@ -112,24 +133,28 @@ func (t *table) all() []*session { return t.idle(math.MaxInt64) }
 
 // flows finds the session of a data connection that is open, or that conntrack has not forgotten.
 type flows struct {
+	seed     maphash.Seed
 	mu       sync.Mutex
-	sessions map[journal.Flow]*session
+	sessions map[hash]*session
 }
 
-func newFlows() *flows { return &flows{sessions: map[journal.Flow]*session{}} }
+func newFlows() *flows { return &flows{seed: maphash.MakeSeed(), sessions: map[hash]*session{}} }
+
+func (f *flows) hash(flow journal.Flow) hash { return path{flow.Src, flow.Dst}.hash(f.seed) }
 
 func (f *flows) add(flow journal.Flow, s *session) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.sessions[flow] = s
+	f.sessions[f.hash(flow)] = s
 }
 
 // take takes a data connection out; nil where it is unknown.
 func (f *flows) take(flow journal.Flow) *session {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := f.sessions[flow]
-	delete(f.sessions, flow)
+	h := f.hash(flow)
+	s := f.sessions[h]
+	delete(f.sessions, h)
 	return s
 }
 
@@ -137,6 +162,6 @@ func (f *flows) removeAll(list []journal.Flow) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, flow := range list {
-		delete(f.sessions, flow)
+		delete(f.sessions, f.hash(flow))
 	}
 }

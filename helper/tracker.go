@@ -11,13 +11,11 @@ import (
 	"ftpvip/helper/ftp"
 )
 
-// Connection is what conntrack knows of one control connection.
+// Connection is what conntrack knows of one control connection: Client is the original source, VIP the original
+// destination, Backend the reply's source and Seen the reply's destination.
 type Connection struct {
-	ID      uint32         // of the conntrack entry
-	Client  netip.AddrPort // original source
-	VIP     netip.AddrPort // original destination
-	Backend netip.AddrPort // reply source
-	Seen    netip.AddrPort // reply destination: the client as the backend sees it
+	ID uint32 // of the conntrack entry
+	ftp.Endpoints
 }
 
 // Tracker is the border to the kernel's conntrack.
@@ -74,11 +72,13 @@ func (t *kernelTracker) Lookup(src, dst netip.AddrPort) (Connection, error) {
 
 func connectionOf(f *conntrack.Flow) Connection {
 	return Connection{
-		ID:      f.ID,
-		Client:  source(f.TupleOrig),
-		VIP:     destination(f.TupleOrig),
-		Backend: source(f.TupleReply),
-		Seen:    destination(f.TupleReply),
+		ID: f.ID,
+		Endpoints: ftp.Endpoints{
+			Client:  source(f.TupleOrig),
+			VIP:     destination(f.TupleOrig),
+			Backend: source(f.TupleReply),
+			Seen:    destination(f.TupleReply),
+		},
 	}
 }
 

@@ -11,7 +11,7 @@ func (openAll) Open(DataConn) error { return nil }
 
 // BenchmarkPassed is a segment that passes: a command and its reply in turn.
 func BenchmarkPassed(b *testing.B) {
-	s := NewSession(ends4(), Policy{}, openAll{})
+	s := NewSession(new(ends4()), &Policy{}, openAll{})
 	now := time.Unix(1700000000, 0)
 	var seq [2]uint32
 	say := [2][]byte{[]byte("SIZE some/file/name.bin\r\n"), []byte("213 1048576\r\n")}
@@ -38,7 +38,7 @@ func BenchmarkPassed(b *testing.B) {
 
 // BenchmarkPASV is a PASV and its rewritten reply.
 func BenchmarkPASV(b *testing.B) {
-	s := NewSession(ends4(), Policy{}, openAll{})
+	s := NewSession(new(ends4()), &Policy{}, openAll{})
 	now := time.Unix(1700000000, 0)
 	var seq [2]uint32
 	say := [2][]byte{[]byte("PASV\r\n"), []byte("227 Entering Passive Mode (10,2,0,11,195,80).\r\n")}
@@ -73,7 +73,7 @@ func BenchmarkNewSession(b *testing.B) {
 	var out []Verdict
 	b.ReportAllocs()
 	for b.Loop() {
-		s := NewSession(ends4(), Policy{}, openAll{})
+		s := NewSession(new(ends4()), &Policy{}, openAll{})
 		var seq [2]uint32
 		for _, x := range talk {
 			out = s.Segment(now, x.d, seq[x.d], x.b, 1, out[:0])
@@ -84,7 +84,7 @@ func BenchmarkNewSession(b *testing.B) {
 
 // TestPassedSegmentsDoNotAllocate keeps BenchmarkPassed honest.
 func TestPassedSegmentsDoNotAllocate(t *testing.T) {
-	s := NewSession(ends4(), Policy{}, openAll{})
+	s := NewSession(new(ends4()), &Policy{}, openAll{})
 	now := time.Unix(1700000000, 0)
 	var out []Verdict
 	var seq uint32

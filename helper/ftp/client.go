@@ -123,7 +123,7 @@ func (s *Session) openTwoArm(t *stream, d DataConn, arg, n int) {
 
 // openOneArm makes the expectation and names our own address to the backend.
 func (s *Session) openOneArm(t *stream, d DataConn, e eprt, arg, n int) {
-	d.At = netip.AddrPortFrom(s.ends.Seen, d.To.Port())
+	d.At = addrPort(s.ends.Seen, d.To.Port())
 	size := n - arg
 	text := t.orig[t.line+arg : t.line+n]
 	for size > 0 && text[size-1] == ' ' {
@@ -131,10 +131,10 @@ func (s *Session) openOneArm(t *stream, d DataConn, e eprt, arg, n int) {
 	}
 	var fits func(p uint16) bool
 	if d.Command == CmdPORT {
-		want := min(size-len(sixText(s.ends.Seen)), 7)
+		want := min(size-len(sixText(s.ends.Seen.Addr())), 7)
 		fits = func(p uint16) bool { return portLen(p) == want }
 	} else {
-		want := min(size-5-len(s.ends.Seen.String()), 5)
+		want := min(size-5-len(s.ends.Seen.Addr().String()), 5)
 		fits = func(p uint16) bool { return digits(p) == want }
 	}
 	if s.onlyPadding(d.Command, size) || t.frozen() > arg {
@@ -151,7 +151,7 @@ func (s *Session) openOneArm(t *stream, d DataConn, e eprt, arg, n int) {
 		s.noFit(FromClient, d.Command, d.To)
 		return
 	}
-	at := netip.AddrPortFrom(s.ends.Seen, port)
+	at := addrPort(s.ends.Seen, port)
 	var out string
 	if d.Command == CmdPORT {
 		out, _ = fitPort(at, size)

@@ -91,7 +91,7 @@ func (s *Session) mustHold(dir Direction, line []byte) bool {
 		}
 		n := min(len(line), 3)
 		if string(line[:n]) == text[:n] && s.due(code) {
-			return s.multi.code == 0 || s.multi.code == code && (len(line) < 4 || line[3] == ' ')
+			return s.multi.code == 0 || int(s.multi.code) == code && (len(line) < 4 || line[3] == ' ')
 		}
 	}
 	return false
@@ -151,12 +151,12 @@ func (s *Session) longLine(dir Direction, t *stream) {
 	switch {
 	case !ok:
 	case s.multi.code != 0:
-		if sep == ' ' && code == s.multi.code {
+		if sep == ' ' && code == int(s.multi.code) {
 			s.multi = multi{}
 			s.finishLong(code)
 		}
 	case sep == '-':
-		s.multi = multi{code: code}
+		s.multi = multi{code: int16(code)}
 	default:
 		s.finishLong(code)
 	}

@@ -60,12 +60,12 @@ func (d Direction) String() string {
 	return "client"
 }
 
-// Endpoints are the fixed facts of one control connection.
+// Endpoints are the fixed facts of one control connection. IPv4 addresses are written as such, not mapped into IPv6.
 type Endpoints struct {
 	Client  netip.AddrPort // the client as it came in
 	VIP     netip.AddrPort // what the client connected to
 	Backend netip.AddrPort // where the connection was sent
-	Seen    netip.Addr     // the client as the backend sees it; invalid: Client.Addr()
+	Seen    netip.AddrPort // the client as the backend sees it
 }
 
 // Policy says what is allowed on the control connections of one VIP.

@@ -37,25 +37,29 @@ var (
 	backend6 = netip.MustParseAddrPort("[fd00::11]:21")
 )
 
-func ends4() Endpoints { return Endpoints{Client: client4, VIP: vip4, Backend: backend4} }
-func ends6() Endpoints { return Endpoints{Client: client6, VIP: vip6, Backend: backend6} }
+func ends4() Endpoints {
+	return Endpoints{Client: client4, VIP: vip4, Backend: backend4, Seen: client4}
+}
+func ends6() Endpoints {
+	return Endpoints{Client: client6, VIP: vip6, Backend: backend6, Seen: client6}
+}
 
 func oneArm4() Endpoints {
 	e := ends4()
-	e.Seen = netip.MustParseAddr("10.2.0.1")
+	e.Seen = netip.MustParseAddrPort("10.2.0.1:61000")
 	return e
 }
 
 func oneArm6() Endpoints {
 	e := ends6()
-	e.Seen = netip.MustParseAddr("fd00::1")
+	e.Seen = netip.MustParseAddrPort("[fd00::1]:61000")
 	return e
 }
 
 func newWire(t testing.TB, e Endpoints, p Policy) *wire {
 	w := &wire{t: t, now: time.Unix(1700000000, 0), held: map[uint32]sentSeg{}, busy: map[uint16]bool{}}
 	w.seq = [2]uint32{1000, 0xfffffff0} // the server's wraps around soon
-	w.s = NewSession(e, p, w)
+	w.s = NewSession(&e, &p, w)
 	w.s.OnEvent(func(e Event) { w.events = append(w.events, e) })
 	return w
 }

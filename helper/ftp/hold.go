@@ -145,7 +145,7 @@ func (s *Session) letGoServer(t *stream) {
 	}
 	k := min(len(addr), len(rest)-len(out))
 	out = append(out, addr[:k]...)
-	s.started += k
+	s.started += uint8(k)                       //nolint:gosec // the text of an address
 	out = appendBlanks(out, len(rest)-len(out)) // beyond the address: no client finds one now
 	t.edit(t.line+len(fixed), out)
 }

@@ -22,14 +22,14 @@ const maxPending = 32
 // command that it cannot belong to, and a 227 looks for its PASV.
 type pending struct {
 	q [maxPending]await
-	n int
+	n uint8
 }
 
 // push adds a command. When there are too many, the oldest uninteresting one is forgotten.
 func (p *pending) push(a await) {
 	if p.n == maxPending {
 		i := 0
-		for i < p.n-1 && p.q[i] != awaitOther {
+		for i < int(p.n)-1 && p.q[i] != awaitOther {
 			i++
 		}
 		p.remove(i)
@@ -52,7 +52,7 @@ func (p *pending) has(a await) bool {
 func (p *pending) take(a await) bool {
 	for i, q := range p.q[:p.n] {
 		if q == a {
-			p.n = copy(p.q[:], p.q[i+1:p.n])
+			p.n = uint8(copy(p.q[:], p.q[i+1:p.n])) //nolint:gosec // maxPending at most
 			return true
 		}
 	}

@@ -34,7 +34,7 @@ func (p *ports) next() (uint16, bool) {
 }
 
 // seed mixes a connection and a wish into a seed (FNV-1a, then a finaliser).
-func seed(e Endpoints, wish uint16) uint64 {
+func seed(e *Endpoints, wish uint16) uint64 {
 	const prime = 1099511628211
 	h := uint64(14695981039346656037)
 	mix := func(b []byte) {

@@ -138,7 +138,7 @@ func TestActiveOneArm(t *testing.T) {
 			p := splitEprt(string(content[5:]))
 			at = p
 		}
-		if want := netip.AddrPortFrom(tt.e.Seen, w.opened[0].Port); at != want {
+		if want := addrPort(tt.e.Seen, w.opened[0].Port); at != want {
 			t.Errorf("%q became %q: names %v, want %v", tt.cmd, got, at, want)
 		}
 		if d := w.opened[0]; d.To.Addr() != tt.e.Client.Addr() {

@@ -7,9 +7,9 @@ import (
 
 // multi is the state of a multi-line reply (RFC 959, section 4.2).
 type multi struct {
-	code    int
-	refused bool   // its first line was neutralised
 	body    string // what its first line names now
+	code    int16
+	refused bool // its first line was neutralised
 }
 
 // serverLine acts on a whole reply line at t.orig[t.line:end].
@@ -19,13 +19,13 @@ func (s *Session) serverLine(t *stream, end int) {
 	code, sep, ok := replyCode(content)
 	switch {
 	case s.multi.code != 0:
-		if !ok || sep != ' ' || code != s.multi.code {
+		if !ok || sep != ' ' || code != int(s.multi.code) {
 			return // inner lines may look like anything
 		}
 	case !ok:
 		return
 	case sep == '-':
-		s.multi = multi{code: code}
+		s.multi = multi{code: int16(code)}
 		if code == 227 || code == 229 {
 			s.announcement(t, len(content), code, false)
 		}

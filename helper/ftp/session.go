@@ -18,8 +18,8 @@ const (
 // Session is the engine's state for one control connection. It is used by one
 // goroutine at a time.
 type Session struct {
-	ends    Endpoints
-	policy  Policy
+	ends    *Endpoints
+	policy  *Policy
 	opener  Opener
 	onEvent func(Event)
 
@@ -28,33 +28,26 @@ type Session struct {
 	multi   multi
 	stats   Stats
 
-	born    time.Time // when the first segment came
-	now     time.Time // of the current call
-	started int       // bytes of our address that went on ahead of the rest of a 227
-	begun   bool      // a segment was seen
-	fresh   bool      // seen from its very start
-	credit  bool      // picked up in the middle: one 227, 229 or 234 may answer a command not seen
-	epsvAll bool      // EPSV ALL was said (RFC 2428, section 4)
+	born    time.Time     // when the first segment came
+	now     time.Duration // of the current call, since then
+	started uint8         // bytes of our address that went on ahead of the rest of a 227
+	begun   bool          // a segment was seen
+	fresh   bool          // seen from its very start
+	credit  bool          // picked up in the middle: one 227, 229 or 234 may answer a command not seen
+	epsvAll bool          // EPSV ALL was said (RFC 2428, section 4)
 	opaque  bool
 	closing bool // opaque from the current line on
 }
 
 // NewSession returns a Session for a control connection that may be new or
-// already running: it finds out by itself.
-func NewSession(e Endpoints, p Policy, o Opener) *Session {
-	e.Client = unmap(e.Client)
-	e.VIP = unmap(e.VIP)
-	e.Backend = unmap(e.Backend)
-	if e.Seen = e.Seen.Unmap(); !e.Seen.IsValid() {
-		e.Seen = e.Client.Addr()
-	}
+// already running: it finds out by itself. Sessions may share their Policy; it
+// and the Endpoints must not be changed any more.
+func NewSession(e *Endpoints, p *Policy, o Opener) *Session {
 	return &Session{ends: e, policy: p, opener: o}
 }
 
-func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
-
 // SetPolicy changes the policy for what comes from now on.
-func (s *Session) SetPolicy(p Policy) { s.policy = p }
+func (s *Session) SetPolicy(p *Policy) { s.policy = p }
 
 // OnEvent sets the function that is told what happens. It is called from
 // within Segment and Expire, and must not call the Session.
@@ -62,6 +55,9 @@ func (s *Session) OnEvent(f func(Event)) { s.onEvent = f }
 
 // Stats returns what the session has seen so far.
 func (s *Session) Stats() Stats { return s.stats }
+
+// Commands is Stats().Commands.
+func (s *Session) Commands() uint32 { return s.stats.Commands }
 
 // Opaque says that the session is encrypted: its segments pass unread.
 func (s *Session) Opaque() bool { return s.opaque }
@@ -86,7 +82,7 @@ func (s *Session) noFit(dir Direction, c Command, named netip.AddrPort) {
 	s.event(Event{Kind: EventNoFit, Dir: dir, Command: c, Named: named})
 }
 
-func (s *Session) oneArm() bool { return s.ends.Seen != s.ends.Client.Addr() }
+func (s *Session) oneArm() bool { return s.ends.Seen.Addr() != s.ends.Client.Addr() }
 
 func (s *Session) advertised() netip.Addr {
 	if s.policy.Advertise.IsValid() {
@@ -95,7 +91,7 @@ func (s *Session) advertised() netip.Addr {
 	return s.ends.VIP.Addr()
 }
 
-func (s *Session) credited() bool { return s.credit && s.now.Sub(s.born) < creditTime }
+func (s *Session) credited() bool { return s.credit && s.now < creditTime }
 
 func addrPort(a netip.AddrPort, p uint16) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), p) }
 func isBusy(err error) bool                              { return errors.Is(err, ErrPortBusy) }
@@ -112,10 +108,10 @@ func (s *Session) Segment(now time.Time, dir Direction, seq uint32, payload []by
 	if len(payload) == 0 {
 		return append(out, Verdict{Tag: tag})
 	}
-	s.now = now
 	if !s.begun {
-		s.begin(dir, payload)
+		s.begin(now, dir, payload)
 	}
+	s.now = now.Sub(s.born)
 	t := &s.streams[dir]
 	if s.opaque && !s.resume(dir, seq, payload) {
 		return append(out, Verdict{Tag: tag})
@@ -164,7 +160,7 @@ func (s *Session) take(dir Direction, t *stream, seq uint32, at, old int, payloa
 	if s.closing {
 		out = s.closeStreams(out)
 	}
-	if len(t.held) > 0 {
+	if t.holds() {
 		out = t.release(out)
 	}
 	switch {
@@ -174,13 +170,14 @@ func (s *Session) take(dir Direction, t *stream, seq uint32, at, old int, payloa
 			v = Verdict{Tag: tag, Action: Rewrite, Payload: t.out(at, at+n)} // a keepalive
 		}
 		return append(out, v)
-	case old >= n || len(t.held) >= maxHeld:
+	case old >= n || t.holds() && len(t.trouble.held) >= maxHeld:
 		return append(out, Verdict{Tag: tag, Action: Drop}) // its first copy is held
 	}
-	if len(t.held) == 0 {
-		t.since = s.now
+	h := t.hitch()
+	if len(h.held) == 0 {
+		h.since = s.now
 	}
-	t.held = append(t.held, held{tag: tag, seq: seq, n: n})
+	h.held = append(h.held, held{tag: tag, seq: seq, n: n})
 	return out
 }
 
@@ -188,8 +185,8 @@ func (s *Session) take(dir Direction, t *stream, seq uint32, at, old int, payloa
 func (s *Session) Deadline() time.Time {
 	var d time.Time
 	for i := range s.streams {
-		if t := &s.streams[i]; len(t.held) > 0 {
-			if e := t.since.Add(holdTime); d.IsZero() || e.Before(d) {
+		if t := &s.streams[i]; t.holds() {
+			if e := s.born.Add(t.trouble.since + holdTime); d.IsZero() || e.Before(d) {
 				d = e
 			}
 		}
@@ -201,10 +198,10 @@ func (s *Session) Deadline() time.Time {
 // acknowledgement of the first part of a line before it sends the rest (RFC
 // 896), so the part goes on, in a form that can still be completed.
 func (s *Session) Expire(now time.Time, out []Verdict) []Verdict {
-	s.now = now
+	s.now = now.Sub(s.born)
 	for i := range s.streams {
 		t := &s.streams[i]
-		if len(t.held) == 0 || now.Before(t.since.Add(holdTime)) {
+		if !t.holds() || s.now < t.trouble.since+holdTime {
 			continue
 		}
 		s.letGo(Direction(i), t)

@@ -36,7 +36,7 @@ func newSim(t testing.TB, e Endpoints, talk, replies string) *sim {
 	for i, b := range s.stream {
 		s.got[i], s.have[i] = make([]byte, len(b)), make([]bool, len(b))
 	}
-	s.s = NewSession(e, Policy{}, s)
+	s.s = NewSession(&e, &Policy{}, s)
 	s.s.OnEvent(func(e Event) {
 		s.lost = s.lost || e.Kind == EventGap || e.Kind == EventPickedUp
 		s.opaque = s.opaque || e.Kind == EventOpaque

@@ -7,7 +7,7 @@ import (
 
 // Bounds of what one direction of a control connection may make us remember.
 const (
-	minHistory = 256      // first allocation
+	minHistory = 64       // first allocation
 	maxHistory = 16 << 10 // bytes kept for checking retransmissions
 	maxLine    = 512      // longest line that is held or acted on; RFC 959 sets no limit, servers do
 	maxHeld    = 256      // segments held for one line
@@ -22,6 +22,13 @@ const (
 	linePoison                 // is blanked up to its end
 )
 
+// trouble is what a stream needs only now and then: thousands of sessions are kept for long, and most do without.
+type trouble struct {
+	held  []held
+	since time.Duration // when the first of held came, as Session.now
+	gap   gap
+}
+
 // held is a segment without a verdict.
 type held struct {
 	tag uint32
@@ -33,7 +40,7 @@ type held struct {
 type gap struct {
 	seq   uint32
 	count int
-	since time.Time
+	since time.Duration
 }
 
 // stream is one direction: what was received in order, and what was made of it.
@@ -42,8 +49,11 @@ type gap struct {
 // that they wrap around by themselves (RFC 9293, section 3.4).
 type stream struct {
 	orig []byte // bytes as they came, from base on
-	sent []byte // bytes as they went on; nil while there is no difference
 	base uint32 // sequence number of orig[0]
+
+	// What went on in place of orig[sentAt:sentAt+len(sent)]; around that there is no difference.
+	sent   []byte
+	sentAt int
 
 	line    int      // where the current line starts
 	scanned int      // no line end before this
@@ -58,9 +68,18 @@ type stream struct {
 	edited   bool   // editedTo is valid
 	editedTo uint32 // end of the last rewritten range
 
-	held  []held
-	since time.Time // when the first of held came
-	gap   gap
+	trouble *trouble // nil where there never was any: see hitch
+}
+
+// holds tells whether segments are held.
+func (t *stream) holds() bool { return t.trouble != nil && len(t.trouble.held) > 0 }
+
+// hitch is the trouble, of which there is some from now on.
+func (t *stream) hitch() *trouble {
+	if t.trouble == nil {
+		t.trouble = &trouble{}
+	}
+	return t.trouble
 }
 
 // next is the sequence number after the last byte received in order.
@@ -70,7 +89,10 @@ func (t *stream) next() uint32 { return t.base + uint32(len(t.orig)) }
 func (t *stream) reset(seq uint32) {
 	*t = stream{
 		orig: t.orig[:0], base: seq, known: true, origin: true,
-		redone: t.redone, edited: t.edited, editedTo: t.editedTo, held: t.held[:0],
+		redone: t.redone, edited: t.edited, editedTo: t.editedTo, trouble: t.trouble,
+	}
+	if t.trouble != nil {
+		*t.trouble = trouble{held: t.trouble.held[:0]}
 	}
 }
 
@@ -83,8 +105,8 @@ func (t *stream) append(b []byte, keep int) {
 		if t.mode == lineRead {
 			cut = min(cut, t.line)
 		}
-		if len(t.held) > 0 {
-			cut = min(cut, t.index(t.held[0].seq))
+		if t.holds() {
+			cut = min(cut, t.index(t.trouble.held[0].seq))
 		}
 		if cut > 0 {
 			t.discard(cut)
@@ -92,17 +114,13 @@ func (t *stream) append(b []byte, keep int) {
 	}
 	t.orig = grow(t.orig, len(b))
 	t.orig = append(t.orig, b...)
-	if t.sent != nil {
-		t.sent = grow(t.sent, len(b))
-		t.sent = append(t.sent, b...)
-	}
 }
 
 // index is the position of seq.
 func (t *stream) index(seq uint32) int { return int(int32(seq - t.base)) }
 
-// grow makes room for n more bytes by doubling, starting small: most control
-// connections never carry more than a few hundred bytes.
+// grow makes room for n more bytes, starting small and in small steps: most
+// control connections never carry more than a few hundred bytes.
 func grow(b []byte, n int) []byte {
 	need := len(b) + n
 	if need <= cap(b) {
@@ -110,7 +128,7 @@ func grow(b []byte, n int) []byte {
 	}
 	c := max(cap(b), minHistory)
 	for c < need {
-		c *= 2
+		c += c / 2
 	}
 	g := make([]byte, len(b), c)
 	copy(g, b)
@@ -120,8 +138,10 @@ func grow(b []byte, n int) []byte {
 // discard forgets the first n bytes.
 func (t *stream) discard(n int) {
 	t.orig = t.orig[:copy(t.orig, t.orig[n:])]
-	if t.sent != nil {
-		t.sent = t.sent[:copy(t.sent, t.sent[n:])]
+	gone := min(max(n-t.sentAt, 0), len(t.sent))
+	t.sent = t.sent[:copy(t.sent, t.sent[gone:])]
+	if t.sentAt = max(t.sentAt-n, 0); len(t.sent) == 0 {
+		t.sentAt = 0
 	}
 	t.base += uint32(n)
 	t.line = max(t.line-n, 0)
@@ -130,12 +150,32 @@ func (t *stream) discard(n int) {
 	t.origin = false
 }
 
-// out returns what goes on for orig[from:to].
+// out returns what goes on for orig[from:to]. It is not to be changed.
 func (t *stream) out(from, to int) []byte {
-	if t.sent == nil {
+	end := t.sentAt + len(t.sent)
+	switch {
+	case to <= t.sentAt || from >= end:
 		return t.orig[from:to]
+	case from >= t.sentAt && to <= end:
+		return t.sent[from-t.sentAt : to-t.sentAt]
 	}
-	return t.sent[from:to]
+	b := bytes.Clone(t.orig[from:to])
+	lo, hi := max(from, t.sentAt), min(to, end)
+	copy(b[lo-from:], t.sent[lo-t.sentAt:hi-t.sentAt])
+	return b
+}
+
+// cover makes sent reach from position from to the end of orig.
+func (t *stream) cover(from int) {
+	if len(t.sent) == 0 {
+		t.sentAt = from
+	}
+	if k := t.sentAt - from; k > 0 {
+		t.sent = append(bytes.Clone(t.orig[from:t.sentAt]), t.sent...)
+		t.sentAt = from
+	}
+	rest := t.orig[t.sentAt+len(t.sent):]
+	t.sent = append(grow(t.sent, len(rest)), rest...)
 }
 
 // edit sets what goes on for the bytes from position at on. Bytes that were
@@ -150,11 +190,8 @@ func (t *stream) edit(at int, b []byte) {
 	if bytes.Equal(t.out(at, at+len(b)), b) {
 		return
 	}
-	if t.sent == nil {
-		t.sent = make([]byte, len(t.orig), cap(t.orig))
-		copy(t.sent, t.orig)
-	}
-	copy(t.sent[at:], b)
+	t.cover(min(at, t.line)) // whole lines, so that a segment is hardly ever covered in part
+	copy(t.sent[at-t.sentAt:], b)
 	t.edited, t.editedTo = true, t.base+uint32(at+len(b))
 }
 
@@ -163,19 +200,24 @@ func (t *stream) frozen() int { return max(t.decided-t.line, 0) }
 
 // verdict decides on bytes that are final.
 func (t *stream) verdict(tag uint32, at, n int) Verdict {
-	if t.sent == nil {
+	if at >= t.sentAt+len(t.sent) || at+n <= t.sentAt {
 		return Verdict{Tag: tag}
 	}
-	if bytes.Equal(t.sent[at:at+n], t.orig[at:at+n]) {
+	b := t.out(at, at+n)
+	if bytes.Equal(b, t.orig[at:at+n]) {
 		return Verdict{Tag: tag}
 	}
-	return Verdict{Tag: tag, Action: Rewrite, Payload: t.sent[at : at+n]}
+	return Verdict{Tag: tag, Action: Rewrite, Payload: b}
 }
 
 // release appends the verdicts on all held segments that are decided by now.
 func (t *stream) release(out []Verdict) []Verdict {
+	if t.trouble == nil {
+		return out
+	}
+	list := t.trouble.held
 	n := 0
-	for _, h := range t.held {
+	for _, h := range list {
 		at := t.index(h.seq)
 		if at+h.n > t.decided {
 			break
@@ -184,7 +226,7 @@ func (t *stream) release(out []Verdict) []Verdict {
 		n++
 	}
 	if n > 0 {
-		t.held = t.held[:copy(t.held, t.held[n:])]
+		t.trouble.held = list[:copy(list, list[n:])]
 	}
 	return out
 }

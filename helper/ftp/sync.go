@@ -3,14 +3,15 @@ package ftp
 import (
 	"bytes"
 	"net/netip"
+	"time"
 )
 
 // begin looks at the first segment of all. A session that starts with the
 // server's greeting is seen from its start; any other is picked up in the
 // middle, because the helper was restarted or the connection moved here. Then
 // the answer to one command from before may come.
-func (s *Session) begin(dir Direction, b []byte) {
-	s.begun, s.born = true, s.now
+func (s *Session) begin(now time.Time, dir Direction, b []byte) {
+	s.begun, s.born = true, now
 	code, _, ok := replyCode(b)
 	s.fresh = dir == FromServer && ok && (code == 220 || code == 120)
 	s.credit = !s.fresh
@@ -44,14 +45,14 @@ func (s *Session) missed(dir Direction, t *stream, seq uint32) bool {
 	if s.stats.TLS {
 		return true // TLS records may pass by outside the queue
 	}
-	g := &t.gap
+	g := &t.hitch().gap
 	if g.count == 0 || int32(seq-g.seq) < 0 {
 		*g = gap{seq: seq, since: s.now}
 	}
 	if seq == g.seq {
 		g.count++
 	}
-	if g.count >= gapCount && s.now.Sub(g.since) >= gapTime {
+	if g.count >= gapCount && s.now-g.since >= gapTime {
 		s.event(Event{Kind: EventGap, Dir: dir})
 		t.redone = true // what is before it is the receiver's already
 		return true
@@ -90,7 +91,7 @@ func (s *Session) again(dir Direction, t *stream, at int, b []byte) again {
 	}
 	early := t.origin && !t.redone && at > -maxHistory
 	switch {
-	case early && end >= 0 && len(t.held) > 0:
+	case early && end >= 0 && t.holds():
 		return againDrop // comes again, when those are gone
 	case early && end >= 0:
 		return againBefore
@@ -114,10 +115,8 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 	t.orig = append(t.orig, b...)
 	copy(t.orig[k:], t.orig)
 	copy(t.orig, b)
-	if t.sent != nil {
-		t.sent = append(t.sent, b...)
-		copy(t.sent[k:], t.sent)
-		copy(t.sent, b)
+	if len(t.sent) > 0 {
+		t.sentAt += k
 	}
 	t.base -= uint32(k)
 	was := *t
@@ -187,7 +186,7 @@ func (s *Session) closeStreams(out []Verdict) []Verdict {
 // giveUp releases everything held, as it is right for a line that may never
 // be completed in our sight.
 func (s *Session) giveUp(dir Direction, t *stream, out []Verdict) []Verdict {
-	if len(t.held) == 0 {
+	if !t.holds() {
 		return out
 	}
 	s.letGo(dir, t)

@@ -16,14 +16,29 @@ const (
 
 // Book is the account of one control connection between two ends.
 type Book struct {
-	Client  netip.Addr
-	Backend netip.Addr
-	Blind   bool // openings are not heard of: then nothing is said to have never come
+	Ends  *ftp.Endpoints
+	Blind bool // openings are not heard of: then nothing is said to have never come
 
-	data     []data // announced or open, oldest first
-	sums     [NumModes][NumDirections]Sum
+	more     uint32    // failures that are not told one by one
+	born     time.Time // when the first entry was made
+	data     []data    // announced or open, oldest first
+	sums     []sum     // only those that there are
 	failures []Failure
-	more     int // failures that are not told one by one
+}
+
+// sum is a Sum and what it is of.
+type sum struct {
+	mode Mode
+	dir  Direction
+	Sum
+}
+
+// since makes a time small.
+func (b *Book) since(now time.Time) time.Duration {
+	if b.born.IsZero() {
+		b.born = now
+	}
+	return now.Sub(b.born)
 }
 
 // state of a data connection.
@@ -36,13 +51,51 @@ const (
 	open
 )
 
+// data is a data connection. There are tens of thousands of them, so it is small.
 type data struct {
-	state state
-	dir   Direction
-	mode  Mode
-	made  time.Time    // when it was announced, or opened
-	conn  ftp.DataConn // zero where the announcement was not seen
-	flow  Flow         // where open
+	state   state
+	dir     Direction
+	mode    Mode
+	command ftp.Command   // that announced it; CmdNone where that was not seen
+	made    time.Duration // when it was announced, or opened, since the book's first entry
+	src     end           // where open
+	at, to  end           // what was announced; at is its destination
+}
+
+func (d *data) flow() Flow { return Flow{d.src.addrPort(), d.at.addrPort()} }
+
+// is tells whether d is an open connection f.
+func (d *data) is(f Flow) bool {
+	return d.state == open && d.at == endOf(f.Dst) && d.src == endOf(f.Src)
+}
+
+// end is an address and a port in two thirds of the room.
+type end struct {
+	addr [16]byte
+	port uint16
+	kind uint8 // 0: none; 4 or 6: the version of IP
+}
+
+func endOf(a netip.AddrPort) (e end) {
+	if !a.IsValid() {
+		return end{}
+	}
+	e = end{a.Addr().As16(), a.Port(), 6}
+	if a.Addr().Is4() {
+		e.kind = 4
+	}
+	return e
+}
+
+func (e end) addrPort() netip.AddrPort {
+	a := netip.AddrFrom16(e.addr)
+	switch e.kind {
+	case 0:
+		return netip.AddrPort{}
+	case 4:
+		a = a.Unmap()
+	}
+	return netip.AddrPortFrom(a, e.port)
 }
 
 // Flow names a data connection, by the direction in which it was opened.
@@ -72,6 +125,7 @@ type Done struct {
 // Announce enters an announcement. It returns the failure of the one before, if that was waited for in vain.
 func (b *Book) Announce(now time.Time, c ftp.DataConn) *Failure {
 	var failed *Failure
+	at, to := endOf(c.At), endOf(c.To)
 	unopened, oldest := 0, -1
 	for i := range b.data {
 		d := &b.data[i]
@@ -79,7 +133,7 @@ func (b *Book) Announce(now time.Time, c ftp.DataConn) *Failure {
 			continue
 		}
 		if d.state == waiting {
-			if d.conn == c {
+			if d.command == c.Command && d.at == at && d.to == to {
 				return nil // a retransmission, read by a helper that was restarted
 			}
 			if failed = b.judge(now, d, Doubt); failed == nil {
@@ -93,7 +147,7 @@ func (b *Book) Announce(now time.Time, c ftp.DataConn) *Failure {
 	if unopened >= maxUnopened {
 		b.data = slices.Delete(b.data, oldest, oldest+1)
 	}
-	b.data = append(b.data, data{state: waiting, mode: modeOf(c), made: now, conn: c})
+	b.data = append(b.data, data{state: waiting, mode: modeOf(c), command: c.Command, made: b.since(now), at: at, to: to})
 	return failed
 }
 
@@ -106,12 +160,12 @@ func modeOf(c ftp.DataConn) Mode {
 
 // judge enters a failure, if d was awaited for at least that long.
 func (b *Book) judge(now time.Time, d *data, least time.Duration) *Failure {
-	waited := now.Sub(d.made)
+	waited := b.since(now) - d.made
 	if waited < least || b.Blind {
 		return nil
 	}
 	d.state = late
-	f := Failure{Cause: NeverCame, Mode: d.mode, Command: d.conn.Command, At: d.conn.At, From: b.Backend, Waited: waited}
+	f := Failure{Cause: NeverCame, Mode: d.mode, Command: d.command, At: d.at.addrPort(), From: b.Ends.Backend.Addr(), Waited: waited}
 	b.Fail(f)
 	return &f
 }
@@ -128,23 +182,24 @@ func (b *Book) Command(dir Direction) {
 func (b *Book) Opened(now time.Time, f Flow) (awaited bool, gone *Flow) {
 	if b.opened() >= maxOpen {
 		i := slices.IndexFunc(b.data, func(d data) bool { return d.state == open })
-		flow := b.data[i].flow
+		flow := b.data[i].flow()
 		b.Close(now, flow, Fate{Answered: true})
 		gone = &flow
 	}
+	src, dst := endOf(f.Src), endOf(f.Dst)
 	for i := len(b.data) - 1; i >= 0; i-- {
 		d := &b.data[i]
-		if d.state != open && d.conn.At == f.Dst {
+		if d.state != open && d.at == dst {
 			awaited = d.state == waiting
-			d.state, d.flow, d.made = open, f, now
+			d.state, d.src, d.made = open, src, b.since(now)
 			return awaited, gone
 		}
 	}
 	mode := Active // announced before the helper started
-	if f.Src.Addr() == b.Client {
+	if f.Src.Addr() == b.Ends.Client.Addr() {
 		mode = Passive
 	}
-	b.data = append(b.data, data{state: open, mode: mode, made: now, flow: f})
+	b.data = append(b.data, data{state: open, mode: mode, made: b.since(now), src: src, at: dst})
 	return false, gone
 }
 
@@ -162,7 +217,7 @@ func (b *Book) Open() []Flow {
 	var list []Flow
 	for i := range b.data {
 		if b.data[i].state == open {
-			list = append(list, b.data[i].flow)
+			list = append(list, b.data[i].flow())
 		}
 	}
 	return list
@@ -200,26 +255,26 @@ func (b *Book) judgeAll(now time.Time, least time.Duration) (failed []Failure) {
 
 // Close accounts for a data connection. It returns false where it is unknown, or was accounted for before.
 func (b *Book) Close(now time.Time, f Flow, fate Fate) (Done, bool) {
-	i := slices.IndexFunc(b.data, func(d data) bool { return d.state == open && d.flow == f })
+	i := slices.IndexFunc(b.data, func(d data) bool { return d.is(f) })
 	if i < 0 {
 		return Done{}, false
 	}
 	d := b.data[i]
 	b.data = slices.Delete(b.data, i, i+1)
 	if !fate.Answered {
-		failure := Failure{Cause: NoAnswer, Mode: d.mode, Command: d.conn.Command, At: d.conn.To}
+		failure := Failure{Cause: NoAnswer, Mode: d.mode, Command: d.command, At: d.to.addrPort()}
 		if !failure.At.IsValid() {
 			failure.At = f.Dst
 		}
 		// conntrack forgets an unanswered connection after two minutes, one that was reset at once.
-		if fate.Reset || fate.Gone && now.Sub(d.made) < resetWithin {
+		if fate.Reset || fate.Gone && b.since(now)-d.made < resetWithin {
 			failure.Cause = PeerReset
 		}
 		b.Fail(failure)
 		return Done{Mode: d.mode, Direction: d.dir, Failure: &failure}, true
 	}
 	done := d.measure(fate)
-	sum := &b.sums[done.Mode][done.Direction]
+	sum := b.sum(done.Mode, done.Direction)
 	sum.Count++
 	sum.Bytes += done.Bytes
 	if !done.Counted {
@@ -254,5 +309,20 @@ func (d *data) measure(fate Fate) Done {
 	return done
 }
 
+// sum is where transfers of a kind are added up.
+func (b *Book) sum(m Mode, d Direction) *Sum {
+	i := slices.IndexFunc(b.sums, func(s sum) bool { return s.mode == m && s.dir == d })
+	if i < 0 {
+		i = len(b.sums)
+		b.sums = append(b.sums, sum{mode: m, dir: d})
+	}
+	return &b.sums[i].Sum
+}
+
 // Sums returns what the transfers that are accounted for add up to.
-func (b *Book) Sums() [NumModes][NumDirections]Sum { return b.sums }
+func (b *Book) Sums() (sums [NumModes][NumDirections]Sum) {
+	for _, s := range b.sums {
+		sums[s.mode][s.dir] = s.Sum
+	}
+	return sums
+}

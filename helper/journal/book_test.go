@@ -25,7 +25,9 @@ var (
 )
 
 func newBook() *Book {
-	return &Book{Client: netip.MustParseAddr("203.0.113.9"), Backend: netip.MustParseAddr("10.2.0.11")}
+	return &Book{Ends: &ftp.Endpoints{
+		Client: netip.MustParseAddrPort("203.0.113.9:40000"), Backend: netip.MustParseAddrPort("10.2.0.11:21"),
+	}}
 }
 
 func later(d time.Duration) time.Time { return start.Add(d) }

@@ -99,7 +99,7 @@ func (b *Book) Failures() string {
 }
 
 // Failed is the number of failures.
-func (b *Book) Failed() int { return len(b.failures) + b.more }
+func (b *Book) Failed() int { return len(b.failures) + int(b.more) }
 
 // Fail enters a failure.
 func (b *Book) Fail(f Failure) {

@@ -1,0 +1,124 @@
+package helper
+
+import (
+	"encoding/binary"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"strings"
+	"testing"
+
+	"ftpvip/helper/ftp"
+	"ftpvip/helper/journal"
+	"ftpvip/helper/packet"
+)
+
+// maxIdleBytes is what an idle session may keep of the heap, all that is kept because of it included: 10,000 of them
+// have to fit into 40 MB of resident memory, beside the program itself and the collector's slack.
+const maxIdleBytes = 1400
+
+// crowdTracker is a conntrack with a two-arm connection for every client that is asked about.
+type crowdTracker struct {
+	fakeTracker
+	backend, vip netip.AddrPort
+}
+
+func (t *crowdTracker) Lookup(src, dst netip.AddrPort) (Connection, error) {
+	client := src
+	if src == t.vip {
+		client = dst
+	}
+	ends := ftp.Endpoints{Client: client, VIP: t.vip, Backend: t.backend, Seen: client}
+	return Connection{ID: uint32(client.Port()), Endpoints: ends}, nil
+}
+
+func (t *crowdTracker) Expect(Connection, ftp.DataConn) error { return nil }
+
+// silentQueue takes every verdict.
+type silentQueue struct{}
+
+func (silentQueue) accept(uint32) error          { return nil }
+func (silentQueue) drop(uint32) error            { return nil }
+func (silentQueue) replace(uint32, []byte) error { return nil }
+
+// dialogue is a session up to the end of its first transfer.
+var dialogue = []struct {
+	dir  ftp.Direction
+	line string
+}{
+	{ftp.FromServer, "220 ready\r\n"},
+	{ftp.FromClient, "USER files\r\n"},
+	{ftp.FromServer, "331 password\r\n"},
+	{ftp.FromClient, "PASS x\r\n"},
+	{ftp.FromServer, "230 logged in\r\n"},
+	{ftp.FromClient, "PASV\r\n"},
+	{ftp.FromServer, "227 Entering Passive Mode (10,2,0,11,195,80).\r\n"},
+	{ftp.FromClient, "RETR file\r\n"},
+	{ftp.FromServer, "150 here it comes\r\n"},
+	{ftp.FromServer, "226 done\r\n"},
+}
+
+// rawSegment is segment without its layers, for many of them. Checksums are not looked at.
+func rawSegment(b []byte, src, dst netip.AddrPort, seq uint32, payload string) []byte {
+	b = append(b[:0], make([]byte, 40)...)
+	b[0], b[8], b[9] = 4<<4|5, 60, 6
+	binary.BigEndian.PutUint16(b[2:], uint16(40+len(payload)))
+	s, d := src.Addr().As4(), dst.Addr().As4()
+	copy(b[12:], s[:])
+	copy(b[16:], d[:])
+	binary.BigEndian.PutUint16(b[20:], src.Port())
+	binary.BigEndian.PutUint16(b[22:], dst.Port())
+	binary.BigEndian.PutUint32(b[24:], seq)
+	b[32], b[33] = 5<<4, byte(packet.ACK|packet.PSH)
+	return append(b, payload...)
+}
+
+// TestMemoryOfIdleSessions has many sessions with a transfer behind them, which conntrack still remembers.
+func TestMemoryOfIdleSessions(t *testing.T) {
+	const sessions = 10000
+	tracker := &crowdTracker{backend: netip.MustParseAddrPort("10.2.0.11:21"), vip: netip.MustParseAddrPort("192.0.2.10:21")}
+	d := New(testConfig(t), slog.New(slog.DiscardHandler), Options{})
+	w := &worker{number: 2100, tracker: tracker}
+	var b []byte
+	before := heapInUse()
+	for i := range sessions {
+		client := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}), 40000)
+		conn, _ := tracker.Lookup(client, tracker.backend)
+		seq := [2]uint32{1000, 2000}
+		for id, l := range dialogue {
+			p := conn.paths()[l.dir]
+			b = rawSegment(b, p.src, p.dst, seq[l.dir], l.line)
+			seq[l.dir] += uint32(len(l.line))
+			d.handle(w, silentQueue{}, uint32(id), b)
+			if strings.HasPrefix(l.line, "227 ") {
+				d.dataOpened(path{tracker.vip, client}, journal.Flow{
+					Src: netip.AddrPortFrom(client.Addr(), 40001), Dst: netip.AddrPortFrom(tracker.vip.Addr(), 50000),
+				})
+			}
+		}
+	}
+	each := (heapInUse() - before) / sessions
+	t.Logf("an idle session keeps %d bytes", each)
+	if each > maxIdleBytes {
+		t.Errorf("an idle session keeps %d bytes, at most %d are allowed", each, maxIdleBytes)
+	}
+	if n := len(d.sessions.all()); n != sessions {
+		t.Fatalf("%d sessions, want %d", n, sessions)
+	}
+	f := d.Figures()
+	if got := f.Data["opened"]; got != sessions {
+		t.Errorf("%d data connections opened, want %d: the sessions are not what they are meant to be", got, sessions)
+	}
+	for _, s := range d.sessions.all() {
+		s.end()
+	}
+}
+
+// heapInUse is what is allocated and not garbage.
+func heapInUse() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
