@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -60,12 +59,11 @@ func (d *Daemon) lookAround() {
 		}
 		d.drops.queues[q.Number] = now
 	}
-	count, err := strconv.Atoi(hostSetting("nf_conntrack_count"))
-	limit, err2 := strconv.Atoi(hostSetting("nf_conntrack_max"))
-	full := err == nil && err2 == nil && limit > 0 && count >= limit/100*95
+	room := conntrackFigures()
+	full := nearlyFull(room)
 	if full && !d.drops.full {
 		d.log.Warn("the conntrack table is nearly full: the kernel will refuse new connections, data connections too; "+
-			"raise net.netfilter.nf_conntrack_max", "connections", count, "max", limit)
+			"raise net.netfilter.nf_conntrack_max", "connections", room.Entries, "max", room.Limit, "dropped", room.Dropped)
 	}
 	d.drops.full = full
 }

@@ -40,6 +40,7 @@ type Figures struct {
 	Awaited      uint64            `json:"awaited"`      // data connections that are announced and not open
 	Transfers    []Transfer        `json:"transfers"`
 	Queues       []Queue           `json:"queues"`
+	Conntrack    Conntrack         `json:"conntrack"`
 	Latency      Histogram         `json:"latency"`
 }
 
@@ -59,6 +60,13 @@ type Queue struct {
 	Dropped     uint32 `json:"dropped"`      // since the queue was full
 	UserDropped uint32 `json:"user_dropped"` // since the helper's socket was full
 	Packets     uint32 `json:"packets"`
+}
+
+// Conntrack is how full the kernel's table of connections is.
+type Conntrack struct {
+	Entries uint64 `json:"entries"`
+	Limit   uint64 `json:"limit"`
+	Dropped uint64 `json:"dropped"` // packets and connections that found no room, or made it
 }
 
 // Histogram is the time from a packet's arrival to its verdict.

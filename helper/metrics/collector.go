@@ -24,32 +24,36 @@ type collector struct {
 	transfers, uncounted, bytes              *prometheus.Desc
 	packets, unread                          *prometheus.Desc
 	queueWaiting, queuePackets, queueDropped *prometheus.Desc
+	conntrack, conntrackMax, conntrackDrops  *prometheus.Desc
 	verdicts                                 *prometheus.Desc
 }
 
 func newCollector(figures func() live.Figures) *collector {
 	return &collector{
-		figures:      figures,
-		build:        desc("build_info", "Version of the helper; always 1.", "version", "go"),
-		started:      desc("start_time_seconds", "When the helper started, in Unix time."),
-		sessions:     desc("sessions_total", "Control connections seen."),
-		current:      desc("sessions", "Control connections now."),
-		commands:     desc("commands_total", "Command lines read.", "verb"),
-		rewrites:     desc("rewrites_total", "Announcements of data connections that were rewritten.", "verb"),
-		expectations: desc("expectations_total", "Expectations asked of the kernel.", "outcome"),
-		awaited:      desc("data_awaited", "Data connections that are announced and not yet open."),
-		data:         desc("data_connections_total", "Announced data connections by what became of them.", "outcome"),
-		refusals:     desc("refusals_total", "Commands and replies that were neutralised.", "reason"),
-		events:       desc("events_total", "What happened on control connections.", "kind"),
-		transfers:    desc("transfers_total", "Finished data connections.", "mode", "direction"),
-		uncounted:    desc("transfers_uncounted_total", "Finished data connections whose bytes nobody counted.", "mode", "direction"),
-		bytes:        desc("transfer_bytes_total", "Bytes of finished data connections, with IP and TCP headers.", "mode", "direction"),
-		packets:      desc("packets_total", "Control packets handled."),
-		unread:       desc("packets_unread_total", "Control packets that no session read.", "reason"),
-		queueWaiting: desc("queue_waiting", "Packets without a verdict.", "queue"),
-		queuePackets: desc("queue_packets_total", "Packets that the kernel handed out.", "queue"),
-		queueDropped: desc("queue_dropped_total", "Packets that the kernel dropped for want of room.", "queue", "reason"),
-		verdicts:     desc("verdict_seconds", "Time from a packet's arrival to its verdict."),
+		figures:        figures,
+		build:          desc("build_info", "Version of the helper; always 1.", "version", "go"),
+		started:        desc("start_time_seconds", "When the helper started, in Unix time."),
+		sessions:       desc("sessions_total", "Control connections seen."),
+		current:        desc("sessions", "Control connections now."),
+		commands:       desc("commands_total", "Command lines read.", "verb"),
+		rewrites:       desc("rewrites_total", "Announcements of data connections that were rewritten.", "verb"),
+		expectations:   desc("expectations_total", "Expectations asked of the kernel.", "outcome"),
+		awaited:        desc("data_awaited", "Data connections that are announced and not yet open."),
+		data:           desc("data_connections_total", "Announced data connections by what became of them.", "outcome"),
+		refusals:       desc("refusals_total", "Commands and replies that were neutralised.", "reason"),
+		events:         desc("events_total", "What happened on control connections.", "kind"),
+		transfers:      desc("transfers_total", "Finished data connections.", "mode", "direction"),
+		uncounted:      desc("transfers_uncounted_total", "Finished data connections whose bytes nobody counted.", "mode", "direction"),
+		bytes:          desc("transfer_bytes_total", "Bytes of finished data connections, with IP and TCP headers.", "mode", "direction"),
+		packets:        desc("packets_total", "Control packets handled."),
+		unread:         desc("packets_unread_total", "Control packets that no session read.", "reason"),
+		queueWaiting:   desc("queue_waiting", "Packets without a verdict.", "queue"),
+		queuePackets:   desc("queue_packets_total", "Packets that the kernel handed out.", "queue"),
+		queueDropped:   desc("queue_dropped_total", "Packets that the kernel dropped for want of room.", "queue", "reason"),
+		conntrack:      desc("conntrack_entries", "Connections in the kernel's table, of the whole host."),
+		conntrackMax:   desc("conntrack_limit", "How many it takes."),
+		conntrackDrops: desc("conntrack_dropped_total", "Packets of new connections that found no room in it, and connections that made room."),
+		verdicts:       desc("verdict_seconds", "Time from a packet's arrival to its verdict."),
 	}
 }
 
@@ -58,7 +62,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.build, c.started, c.sessions, c.current, c.commands, c.rewrites, c.expectations, c.awaited, c.data, c.refusals,
 		c.events, c.transfers, c.uncounted, c.bytes, c.packets, c.unread, c.queueWaiting, c.queuePackets, c.queueDropped,
-		c.verdicts,
+		c.conntrack, c.conntrackMax, c.conntrackDrops, c.verdicts,
 	} {
 		ch <- d
 	}
@@ -103,6 +107,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		counter(c.queueDropped, uint64(q.Dropped), number, "full")
 		counter(c.queueDropped, uint64(q.UserDropped), number, "socket")
 	}
+	gauge(c.conntrack, float64(f.Conntrack.Entries))
+	gauge(c.conntrackMax, float64(f.Conntrack.Limit))
+	counter(c.conntrackDrops, f.Conntrack.Dropped)
 	ch <- histogram(c.verdicts, &f.Latency)
 }
 

@@ -22,5 +22,9 @@
 //	ftpvip_queue_waiting                   gauge      queue            packets without a verdict
 //	ftpvip_queue_packets_total             counter    queue            packets that the kernel handed out
 //	ftpvip_queue_dropped_total             counter    queue, reason    full: the queue; socket: the helper's buffer
+//	ftpvip_conntrack_entries               gauge                       connections in the kernel's table, of the whole host
+//	ftpvip_conntrack_limit                 gauge                       how many it takes
+//	ftpvip_conntrack_dropped_total         counter                     packets and connections without room in it, or that
+//	                                                                   made room
 //	ftpvip_verdict_seconds                 histogram                   from a packet's arrival to its verdict
 package metrics

@@ -27,6 +27,7 @@ func figures() live.Figures {
 		Unread:    map[string]uint64{"no_connection": 4},
 		Transfers: []live.Transfer{{Mode: "passive", Direction: "download", Count: 2, Uncounted: 1, Bytes: 4096}},
 		Queues:    []live.Queue{{Number: 2100, Packets: 5, Waiting: 1, Dropped: 2, UserDropped: 3}},
+		Conntrack: live.Conntrack{Entries: 7, Limit: 8, Dropped: 6},
 		Latency:   live.Histogram{Bounds: []float64{0.001, 0.01}, Counts: []uint64{5, 3, 1}, Sum: 0.5},
 	}
 }
@@ -70,6 +71,7 @@ func TestMetrics(t *testing.T) {
 		`ftpvip_transfer_bytes_total{direction="download",mode="passive"} 4096`,
 		`ftpvip_queue_dropped_total{queue="2100",reason="socket"} 3`, `ftpvip_queue_waiting{queue="2100"} 1`,
 		`ftpvip_verdict_seconds_bucket{le="0.01"} 8`, `ftpvip_verdict_seconds_count 9`, `ftpvip_verdict_seconds_sum 0.5`,
+		`ftpvip_conntrack_entries 7`, `ftpvip_conntrack_limit 8`, `ftpvip_conntrack_dropped_total 6`,
 		`ftpvip_start_time_seconds 1.7e+09`,
 	} {
 		if !strings.Contains(got, want+"\n") {
