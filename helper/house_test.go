@@ -2,6 +2,8 @@ package helper
 
 import (
 	"fmt"
+	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -185,5 +187,49 @@ func benchmarkHandle(b *testing.B, conn Connection, tls bool) {
 		p[offset], p[offset+1], p[offset+2], p[offset+3] = byte(seq>>24), byte(seq>>16), byte(seq>>8), byte(seq)
 		h.seq[dir] += uint32(len(texts[dir]))
 		h.d.handle(h.worker, quietQueue{}, uint32(i), p)
+	}
+}
+
+// A loop that is stuck is told of in the log, and the watchdog goes hungry; another one's work does not feed it.
+func TestFeed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = socket.Close() }()
+	t.Setenv("NOTIFY_SOCKET", path)
+	t.Setenv("WATCHDOG_USEC", "30000000")
+	h := newHost(t, twoArm)
+	h.d.workers = []*worker{{number: 7}, {number: 8}}
+	dog := h.d.watchdog()
+	if dog == nil || dog.every != 10*time.Second {
+		t.Fatalf("watchdog %+v, want one that is fed every 10 s", dog)
+	}
+	fed := func() bool {
+		t.Helper()
+		b := make([]byte, 100)
+		if err := socket.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := socket.Read(b)
+		return err == nil && string(b[:n]) == "WATCHDOG=1"
+	}
+	now := time.Now()
+	h.d.feed(dog, now)
+	if !fed() {
+		t.Error("it is not fed, and all is well")
+	}
+	h.d.workers[1].busy.Store(now.UnixNano())
+	h.d.workers[0].handled.Add(1)
+	h.d.feed(dog, now.Add(dog.limit+time.Second))
+	if fed() {
+		t.Error("it is fed, and a loop is stuck")
+	}
+	h.wantLog("queue loops are stuck", "queues=[8]")
+	h.d.workers[1].busy.Store(0)
+	h.d.feed(dog, now.Add(2*dog.limit))
+	if !fed() {
+		t.Error("it is not fed when the loop goes on")
 	}
 }

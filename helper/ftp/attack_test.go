@@ -220,7 +220,7 @@ func TestIACBeforeVerbs(t *testing.T) {
 	w.wantNoneHeld()
 }
 
-func TestPASVPipelined(t *testing.T) {
+func TestPASVPipelined10Deep(t *testing.T) {
 	w := greeted(t, ends4(), Policy{})
 	w.client(strings.Repeat("PASV\r\nNOOP\r\n", 10))
 	w.toClient()
