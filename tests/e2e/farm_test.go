@@ -24,6 +24,7 @@ type arrangement struct {
 	carrier   configs.Carrier
 	scheduler string
 	clients   int
+	helper    string // further keys of the configuration's section helper, a line each
 }
 
 // farm is a lab with servers, and with ftpvip applied and its helper running on the balancer.
@@ -33,6 +34,7 @@ type farm struct {
 	helper  *lab.Helper
 	vips    []*vip
 	carrier configs.Carrier
+	keys    string // of the section helper
 }
 
 // vip is one virtual IP and the servers behind it.
@@ -79,7 +81,7 @@ func newFarm(t *testing.T, a arrangement) *farm {
 		}
 	})
 
-	f := &farm{Lab: l, carrier: a.carrier}
+	f := &farm{Lab: l, carrier: a.carrier, keys: a.helper}
 	for i, kind := range a.kinds {
 		v := &vip{Farm: lab.Farm{
 			Name: string(kind), VIP: l.VIPs[i], Backends: l.Backends[2*i : 2*i+2],
@@ -119,7 +121,14 @@ func (f *farm) config() string {
 	for _, v := range f.vips {
 		list = append(list, v.Farm)
 	}
-	return lab.Config(f.carrier, list...)
+	text := lab.Config(f.carrier, list...)
+	if f.keys != "" && f.carrier == "" {
+		text += "helper:\n"
+	}
+	for line := range strings.Lines(f.keys) {
+		text += "  " + line
+	}
+	return text
 }
 
 func (f *farm) startHelper(t *testing.T) {

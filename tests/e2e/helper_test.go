@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ftpvip/configs"
+	"ftpvip/tests/lab"
 	"ftpvip/tests/lab/client"
 	"ftpvip/tests/lab/server"
 )
@@ -88,9 +89,15 @@ func TestUninvited(t *testing.T) {
 
 func (f *farm) connects(t *testing.T, from netip.Addr, to netip.AddrPort) bool {
 	t.Helper()
+	return reaches(t, f.Client, from, to)
+}
+
+// reaches tells whether a host can connect somewhere, without waiting long for it.
+func reaches(t *testing.T, n *lab.Namespace, from netip.Addr, to netip.AddrPort) bool {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
 	defer cancel()
-	c, err := f.Client.Dial(ctx, from, to)
+	c, err := n.Dial(ctx, from, to)
 	if err != nil {
 		return false
 	}

@@ -20,8 +20,8 @@ import (
 // storm is how many sessions run at the same time while the helper is killed.
 const storm = 200
 
-// TestHelperKilledInAStorm kills the helper again and again under many sessions. All of them complete: those that
-// run, and those that begin while no helper is there.
+// TestHelperKilledInAStorm kills the helper again and again under many sessions. All of them complete: those that are
+// in the middle of something, those that are silent, and those that begin while no helper is there.
 func TestHelperKilledInAStorm(t *testing.T) {
 	for _, carrier := range carriers {
 		t.Run(string(carrier), func(t *testing.T) {
@@ -30,43 +30,69 @@ func TestHelperKilledInAStorm(t *testing.T) {
 			want := content("storm", 20_000)
 			v.put(t, "storm", want)
 
-			var begun, done atomic.Int32
-			var wait sync.WaitGroup
-			for i := range storm {
-				time.Sleep(5 * time.Millisecond) // so that some are always at the beginning, and some at the end
-				begun.Add(1)
+			// Three of four sessions are there, all at the same time, before the first kill.
+			const early = storm * 3 / 4
+			var done, orphans atomic.Int32
+			var ready, wait sync.WaitGroup
+			begin := make(chan struct{})
+			session := func(i int, start func()) {
 				wait.Go(func() {
-					if err := stormSession(t.Context(), f, v, i, want); err != nil {
+					if err := stormSession(t.Context(), f, v, i, want, start); err != nil {
 						t.Errorf("session %d: %v", i, err)
 						return
 					}
 					done.Add(1)
 				})
-				if i%50 == 25 {
-					f.helper.Kill()
-					time.Sleep(50 * time.Millisecond) // systemd's RestartSec is 100 ms
-					f.startHelper(t)
+			}
+			for i := range early {
+				ready.Add(1)
+				once := sync.OnceFunc(ready.Done)
+				session(i, func() { once(); <-begin })
+				if i%8 == 7 {
+					time.Sleep(5 * time.Millisecond) // a server's backlog is short
 				}
+			}
+			ready.Wait()
+			if n := f.figures(t).SessionsCurrent; n != early {
+				t.Errorf("%d sessions run, want %d", n, early)
+			}
+			close(begin)
+
+			// The others begin while no helper is there.
+			const kills = 5
+			for n := range kills {
+				time.Sleep(100 * time.Millisecond)
+				f.helper.Kill()
+				for i := early + n*(storm-early)/kills; i < early+(n+1)*(storm-early)/kills; i++ {
+					orphans.Add(1)
+					session(i, func() {})
+				}
+				time.Sleep(100 * time.Millisecond) // systemd's RestartSec
+				f.startHelper(t)
 			}
 			wait.Wait()
 			if done.Load() != storm {
-				t.Errorf("%d of %d sessions completed", done.Load(), begun.Load())
+				t.Errorf("%d of %d sessions completed", done.Load(), storm)
 			}
+			t.Logf("%d sessions completed, %d of which began without a helper", done.Load(), orphans.Load())
 		})
 	}
 }
 
-// stormSession is a session with a few transfers, in a mode that goes with its number.
-func stormSession(ctx context.Context, f *farm, v *vip, i int, want []byte) error {
+// stormSession is a session with a few transfers, in a mode that goes with its number. When it has logged in it calls
+// start, which may keep it.
+func stormSession(ctx context.Context, f *farm, v *vip, i int, want []byte, start func()) error {
 	family := configs.Families[i%2]
 	modes := client.Modes(family)
 	mode := modes[(i/2)%len(modes)]
 	from := f.ClientAddrs[i%len(f.ClientAddrs)].Of(family)
+	defer start() // nobody waits for a session that failed
 	s, err := client.Dial(ctx, f.Client, from, v.at(family))
 	if err != nil {
 		return fmt.Errorf("%s, IPv%d: %w", mode, family, err)
 	}
 	defer s.Abandon()
+	start()
 	for n := range 3 {
 		var got bytes.Buffer
 		if _, err := s.Download(ctx, mode, "storm", &got); err != nil {

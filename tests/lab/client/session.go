@@ -177,17 +177,23 @@ func (s *Session) Passive(mode Mode) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(s.Server().Addr(), port), err
 }
 
+// Active tells the server where it is to connect to, in mode PORT or EPRT.
+func (s *Session) Active(mode Mode, at netip.AddrPort) error {
+	argument := formatPORT
+	if mode == EPRT {
+		argument = formatEPRT
+	}
+	_, err := s.command(200, string(mode)+" "+argument(at))
+	return err
+}
+
 func (s *Session) prepareActive(ctx context.Context, t *Transfer) (func(command string) (net.Conn, error), error) {
 	l, err := s.host.Listen(ctx, netip.AddrPortFrom(s.Local().Addr(), 0))
 	if err != nil {
 		return nil, err
 	}
 	t.Announced = addrPort(l.Addr())
-	argument := formatPORT
-	if t.Mode == EPRT {
-		argument = formatEPRT
-	}
-	if _, err := s.command(200, string(t.Mode)+" "+argument(t.Announced)); err != nil {
+	if err := s.Active(t.Mode, t.Announced); err != nil {
 		_ = l.Close()
 		return nil, err
 	}
