@@ -52,7 +52,7 @@ func TestWatchdog(t *testing.T) {
 			}
 		}
 	}
-	process, err := f.Balancer.Start(f.Lab.Context(), lab.Command{
+	process, err := f.Balancer.Start(f.Context(), lab.Command{
 		Args: []string{f.ftpvip.Path, "--config", f.ftpvip.Config, "--state-dir", f.ftpvip.State, "helper"},
 		Env:  []string{"NOTIFY_SOCKET=" + filepath.Join(dir, "s"), "WATCHDOG_USEC=1500000", "NO_COLOR=1"},
 	})
