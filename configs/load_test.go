@@ -27,13 +27,18 @@ func TestReference(t *testing.T) {
 		}},
 		Pools: []Pool{{
 			Name: "farm", Scheduler: SourceHash, SNAT: SNAT{Mode: SNATNone}, SourceGroup: "ftp",
+			MinMembers: 1, Fallback: "sorry",
 			Backends: []Backend{
-				{Name: "ftp1", Addrs: addrsOf("10.2.0.11", "fd00::11"), Port: 21, Weight: 10,
+				{Name: "ftp1", Addrs: addrsOf("10.2.0.11", "fd00::11"), Port: 21, Weight: 10, Tier: 1,
 					PassivePorts: PortRange{50000, 50999}},
-				{Name: "ftp2", Addrs: addrsOf("10.2.0.12", "fd00::12"), Port: 21, Weight: 10,
+				{Name: "ftp2", Addrs: addrsOf("10.2.0.12", "fd00::12"), Port: 21, Weight: 10, Tier: 1,
 					PassivePorts: PortRange{51000, 51999}},
 			},
 			Health: Health{Check: CheckFTPBanner, Timeout: 3 * time.Second, Rise: 2, Fall: 3},
+		}, {
+			Name: "sorry", Scheduler: SourceHash, SNAT: SNAT{Mode: SNATNone}, SourceGroup: "ftp", MinMembers: 1,
+			Backends: []Backend{{Name: "spare", Addrs: addrsOf("10.2.0.21", "fd00::21"), Port: 21, Weight: 10, Tier: 1}},
+			Health:   Health{Check: CheckFTPBanner, Timeout: 3 * time.Second, Rise: 2, Fall: 3},
 		}},
 		Helper: Helper{Queues: 2, FirstQueue: 2100, Carrier: CarrierAuto, MaxDataPerClient: 256, MaxData: 16384},
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,22 @@ func TestParse(t *testing.T) {
 		{"OK backend in two pools, one without source group",
 			ftp + "- {name: two, addresses: [192.0.2.2], port: 21, pool: more}\n" + farm +
 				"- name: more\n  source_group: off\n  backends: [{name: a, addresses: [10.0.0.1]}]\n", nil},
+
+		{"OK fallback takes port, check and source group from the VIPs that come to it", strings.Replace(ftp, "port: 21", "port: 2121", 1) +
+			"pools:\n- {name: farm, fallback: sorry, backends: [{name: a, addresses: [10.0.0.1]}]}\n" +
+			"- {name: sorry, backends: [{name: a, addresses: [10.0.0.2]}]}\n",
+			func(c *Config) (any, any) {
+				p := c.Pool("sorry")
+				return fmt.Sprint(p.Backends[0].Port, " ", p.Health.Check, " ", p.SourceGroup), "2121 ftp-banner ftp"
+			}},
+		{"OK quorum, tiers, slow start, affinity", ftp + `pools: [{name: farm, scheduler: random, min_members: 2, slow_start: 60s,
+			affinity: 1h, backends: [{name: a, addresses: [10.0.0.1]}, {name: b, addresses: [10.0.0.2], tier: 2}]}]`,
+			func(c *Config) (any, any) {
+				p := c.Pool("farm")
+				return fmt.Sprint(p.MinMembers, p.Backends[0].Tier, p.Backends[1].Tier, p.SlowStart, p.Affinity), "2 1 2 1m0s 1h0m0s"
+			}},
+		{"OK none", ftp + farm + "  slow_start: 0s\n  affinity: 0s",
+			func(c *Config) (any, any) { return c.Pools[0].SlowStart + c.Pools[0].Affinity, 0 * time.Second }},
 
 		{"OK IPv6 in any form", `vips: [{name: v, addresses: ["2001:DB8:0:0::1"], port: 21, pool: p}]` +
 			"\npools: [{name: p, backends: [{name: a, addresses: [fd00::1]}]}]",
@@ -238,10 +255,10 @@ func assertPool(t *testing.T, c *Config, p Pool) {
 	t.Helper()
 	h := p.Health
 	if p.Name == "" || p.Scheduler == "" || h.Check == "" || h.Timeout < minTimeout || h.Timeout > maxTimeout ||
-		h.Rise < 1 || h.Fall < 1 || len(p.Backends) == 0 || len(p.Backends) > MaxBackends {
+		h.Rise < 1 || h.Fall < 1 || p.MinMembers < 1 || len(p.Backends) < p.MinMembers || len(p.Backends) == 0 || len(p.Backends) > MaxBackends {
 		t.Errorf("pool is not complete: %+v", p)
 	}
-	if p.SourceGroup != "" && (c.VIP(p.SourceGroup) == nil || c.VIP(p.SourceGroup).Pool != p.Name) {
+	if v := c.VIP(p.SourceGroup); p.SourceGroup != "" && (v == nil || !slices.Contains(c.Chain(v.Pool), c.Pool(p.Name))) {
 		t.Errorf("pool %s: source group %s", p.Name, p.SourceGroup)
 	}
 	if has := len(p.SNAT.Addrs.All()) > 0; has != (p.SNAT.Mode == SNATAddress) {
@@ -251,7 +268,7 @@ func assertPool(t *testing.T, c *Config, p Pool) {
 	names := make(map[string]bool)
 	for _, b := range p.Backends {
 		r := b.PassivePorts
-		if names[b.Name] || b.Name == "" || b.Port == 0 || b.Weight < 1 || b.Weight > 100 ||
+		if names[b.Name] || b.Name == "" || b.Port == 0 || b.Weight < 1 || b.Weight > 100 || b.Tier < 1 || b.Tier > 100 ||
 			len(b.Addrs.All()) == 0 || r.First > r.Last || !r.IsZero() && r.First < 1024 {
 			t.Errorf("pool %s: backend is not complete: %+v", p.Name, b)
 		}

@@ -34,6 +34,10 @@ type rawPool struct {
 	snat        items[field[string]] // a single value is a list of one
 	snatIsList  bool
 	sourceGroup field[string]
+	minMembers  field[int]
+	fallback    field[string]
+	slowStart   field[string]
+	affinity    field[string]
 	backends    items[rawBackend]
 	health      rawHealth
 }
@@ -44,6 +48,7 @@ type rawBackend struct {
 	addresses    items[field[string]]
 	port         field[int]
 	weight       field[int]
+	tier         field[int]
 	aliases      items[field[string]]
 	passivePorts field[string]
 }
@@ -69,8 +74,9 @@ var (
 	rootKeys = []string{"vips", "pools", "helper"}
 	vipKeys  = []string{"name", "addresses", "port", "application", "pool", "advertise", "on_helper_down",
 		"fxp", "ports_min", "data_source"}
-	poolKeys    = []string{"name", "scheduler", "snat", "source_group", "backends", "health"}
-	backendKeys = []string{"name", "addresses", "port", "weight", "aliases", "passive_ports"}
+	poolKeys = []string{"name", "scheduler", "snat", "source_group", "min_members", "fallback", "slow_start", "affinity",
+		"backends", "health"}
+	backendKeys = []string{"name", "addresses", "port", "weight", "tier", "aliases", "passive_ports"}
 	healthKeys  = []string{"check", "timeout", "rise", "fall"}
 	helperKeys  = []string{"queues", "first_queue", "carrier", "max_data_per_client", "max_data", "metrics"}
 )
@@ -79,6 +85,8 @@ var (
 var (
 	portBounds       = bounds{1, 65535}
 	weightBounds     = bounds{1, 100}
+	tierBounds       = bounds{1, 100}
+	membersBounds    = bounds{1, MaxBackends}
 	countBounds      = bounds{1, 100} // rise and fall
 	queuesBounds     = bounds{1, 64}
 	firstQueueBounds = bounds{0, 65535}
@@ -96,6 +104,9 @@ const (
 	wantAliases     = "a list of IPv4 addresses"
 	wantPassive     = "FIRST-LAST within 1024..65535, such as 50000-50999"
 	wantTimeout     = "10ms..5m"
+	wantFallback    = "the name of another pool"
+	wantSlowStart   = "0s (none), or 1s..1h"
+	wantAffinity    = "0s (none), or 1s..720h"
 	wantMetrics     = "ADDRESS:PORT, such as 127.0.0.1:9121 or \"[::1]:9121\""
 	wantVIPs        = "a list of VIPs, [] for none"
 	wantPools       = "a list of pools"
@@ -154,6 +165,10 @@ func (d *decoder) pool(n *yaml.Node, path string) rawPool {
 		name:        d.text(o, "name", wantName),
 		scheduler:   d.text(o, "scheduler", list(schedulers)),
 		sourceGroup: d.text(o, "source_group", wantSourceGroup),
+		minMembers:  d.number(o, "min_members", membersBounds),
+		fallback:    d.text(o, "fallback", wantFallback),
+		slowStart:   d.duration(o, "slow_start", wantSlowStart),
+		affinity:    d.duration(o, "affinity", wantAffinity),
 		backends:    decodeList(d, o, "backends", wantBackends, d.backend),
 		health:      d.health(d.section(o, "health", healthKeys)),
 	}
@@ -177,25 +192,30 @@ func (d *decoder) backend(n *yaml.Node, path string) rawBackend {
 		addresses:    d.texts(o, "addresses", wantAddresses),
 		port:         d.number(o, "port", portBounds),
 		weight:       d.number(o, "weight", weightBounds),
+		tier:         d.number(o, "tier", tierBounds),
 		aliases:      d.texts(o, "aliases", wantAliases),
 		passivePorts: d.text(o, "passive_ports", wantPassive),
 	}
 }
 
 func (d *decoder) health(o object) rawHealth {
-	h := rawHealth{
-		check: d.text(o, "check", list(checks)),
-		rise:  d.number(o, "rise", countBounds),
-		fall:  d.number(o, "fall", countBounds),
+	return rawHealth{
+		check:   d.text(o, "check", list(checks)),
+		timeout: d.duration(o, "timeout", wantTimeout),
+		rise:    d.number(o, "rise", countBounds),
+		fall:    d.number(o, "fall", countBounds),
 	}
-	if n, ok := o.keys["timeout"]; ok && n.Kind == yaml.ScalarNode && isNumber(n) {
-		// The one mistake that everybody makes deserves its own words.
-		h.timeout = field[string]{pos: place(n, join(o.path, "timeout")), state: bad}
-		d.at(h.timeout.pos, "has no unit", wantTimeout, "write "+shortened(n.Value)+"s for seconds, or use ms or m")
-		return h
+}
+
+// duration reads a duration as a string: the one mistake that everybody makes deserves its own words.
+func (d *decoder) duration(o object, key, want string) field[string] {
+	n, ok := o.keys[key]
+	if !ok || n.Kind != yaml.ScalarNode || !isNumber(n) {
+		return d.text(o, key, want)
 	}
-	h.timeout = d.text(o, "timeout", wantTimeout)
-	return h
+	f := field[string]{pos: place(n, join(o.path, key)), state: bad}
+	d.at(f.pos, "has no unit", want, "write "+shortened(n.Value)+"s for seconds, or use ms or m")
+	return f
 }
 
 func isNumber(n *yaml.Node) bool { return n.ShortTag() == "!!int" || n.ShortTag() == "!!float" }

@@ -5,6 +5,7 @@ package configs
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -178,6 +179,7 @@ type Backend struct {
 	Addrs        Addrs
 	Port         uint16       // never 0 after Load
 	Weight       int          // 1..100
+	Tier         int          // 1..100; the lowest tier with enough members serves
 	Aliases      []netip.Addr // other addresses this backend may name in a 227
 	PassivePorts PortRange    // its passive slice, or none
 }
@@ -196,8 +198,14 @@ type Pool struct {
 	Scheduler   Scheduler
 	SNAT        SNAT
 	SourceGroup string // name of the VIP that is the source of the backends' own connections; "" for none
-	Backends    []Backend
-	Health      Health
+	MinMembers  int    // quorum: as many members has a pool that serves without help of the next tier or the fallback
+	Fallback    string // name of the pool that serves where there is no quorum; "" for none
+	// SlowStart is how long a backend that comes back takes until it has its whole weight; 0: none.
+	SlowStart time.Duration
+	// Affinity is how long a client that opens no new connection is remembered, and keeps its backend; 0: not at all.
+	Affinity time.Duration
+	Backends []Backend
+	Health   Health
 }
 
 // Helper is how the conntrack helper runs.
@@ -249,6 +257,21 @@ func (c *Config) Backend(r Ref) *Backend {
 		}
 	}
 	return nil
+}
+
+// Chain returns the pool of that name, its fallback, that one's fallback and so on: all whose backends may serve
+// the VIPs of the pool. It is empty where there is no such pool.
+func (c *Config) Chain(name string) []*Pool {
+	var chain []*Pool
+	for name != "" {
+		p := c.Pool(name)
+		if p == nil || slices.Contains(chain, p) {
+			break
+		}
+		chain = append(chain, p)
+		name = p.Fallback
+	}
+	return chain
 }
 
 // VIP returns the VIP of that name, or nil.

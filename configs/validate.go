@@ -27,7 +27,7 @@ type checker struct {
 	raw rawConfig
 	cfg *Config
 
-	usersOf map[string][]VIP // the VIPs of each pool name
+	usersOf map[string][]VIP // the VIPs of each pool name, also those that come to it by a fallback
 	poolAt  map[string]int   // index of the first pool of each name
 }
 
@@ -47,6 +47,7 @@ func validate(r *report, raw rawConfig) *Config {
 	c.uniqueVIPs()
 	c.uniquePools()
 	c.references()
+	c.fallbacks()
 	c.poolDefaults()
 	c.uniqueBackends()
 	c.ownAddresses()
@@ -59,14 +60,14 @@ func validate(r *report, raw rawConfig) *Config {
 // link notes which VIPs use which pool.
 func (c *checker) link() {
 	c.usersOf, c.poolAt = make(map[string][]VIP), make(map[string]int)
-	for _, v := range c.cfg.VIPs {
-		if v.Pool != "" {
-			c.usersOf[v.Pool] = append(c.usersOf[v.Pool], v)
-		}
-	}
 	for i, p := range c.cfg.Pools {
 		if _, ok := c.poolAt[p.Name]; !ok && p.Name != "" {
 			c.poolAt[p.Name] = i
+		}
+	}
+	for _, v := range c.cfg.VIPs {
+		for _, p := range c.cfg.Chain(v.Pool) {
+			c.usersOf[p.Name] = append(c.usersOf[p.Name], v)
 		}
 	}
 }
@@ -80,7 +81,7 @@ func (c *checker) lookup(name string) (*Pool, *rawPool) {
 	return &c.cfg.Pools[i], &c.raw.pools.all[i]
 }
 
-// users returns the VIPs that use pool number i. They use the first one of a name.
+// users returns the VIPs that use pool number i, as their own or as a fallback. They use the first one of a name.
 func (c *checker) users(i int) []VIP {
 	name := c.cfg.Pools[i].Name
 	if first, ok := c.poolAt[name]; !ok || first != i {
@@ -213,12 +214,7 @@ func (c *checker) uniquePools() {
 
 // references checks that each VIP's pool exists.
 func (c *checker) references() {
-	var names []string
-	for i, p := range c.cfg.Pools {
-		if at, ok := c.poolAt[p.Name]; ok && at == i {
-			names = append(names, p.Name)
-		}
-	}
+	names := c.poolNames()
 	for i, v := range c.cfg.VIPs {
 		if pool, _ := c.lookup(v.Pool); v.Pool == "" || pool != nil {
 			continue

@@ -14,6 +14,7 @@ func (c *checker) backend(raw rawBackend) Backend {
 		Addrs:        c.ownAddrs(raw.addresses),
 		Port:         uint16(raw.port.val),
 		Weight:       or(raw.weight, defaultWeight),
+		Tier:         or(raw.tier, defaultTier),
 		PassivePorts: c.portRange(raw.passivePorts),
 	}
 	for _, f := range raw.aliases.all {

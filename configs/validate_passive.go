@@ -15,7 +15,7 @@ type slice struct {
 }
 
 // passiveSlices checks that no port of an address belongs to two backends, or to a backend and a VIP. VIPs that
-// share an address share its ports, also where their pools differ.
+// share an address share its ports, also where their pools differ, and so do the pools along a chain of fallbacks.
 func (c *checker) passiveSlices() {
 	type space struct {
 		slices []slice
@@ -33,9 +33,11 @@ func (c *checker) passiveSlices() {
 				order = append(order, a)
 			}
 			s.vips = append(s.vips, v)
-			if !slices.Contains(s.pools, v.Pool) {
-				s.pools = append(s.pools, v.Pool)
-				s.slices = append(s.slices, c.slicesOf(v.Pool, FamilyOf(a))...)
+			for _, p := range c.cfg.Chain(v.Pool) {
+				if !slices.Contains(s.pools, p.Name) {
+					s.pools = append(s.pools, p.Name)
+					s.slices = append(s.slices, c.slicesOf(p.Name, FamilyOf(a))...)
+				}
 			}
 		}
 	}

@@ -20,11 +20,14 @@ const MaxBackends = 65521 / 20
 const (
 	defaultPort    = 21 // of the backends of a pool that no VIP uses
 	defaultWeight  = 10
+	defaultTier    = 1
 	defaultTimeout = 3 * time.Second
 	defaultRise    = 2
 	defaultFall    = 3
 	minTimeout     = 10 * time.Millisecond
 	maxTimeout     = 5 * time.Minute
+
+	defaultMinMembers = 1
 )
 
 // pool checks what can be judged without the VIPs. The rest waits for poolDefaults and its neighbours.
@@ -33,13 +36,18 @@ func (c *checker) pool(raw rawPool) Pool {
 		Name:      c.name(raw.name, "add it, such as: name: farm"),
 		Scheduler: choose(c.report, raw.scheduler, schedulers, SourceHash),
 		SNAT:      c.snat(raw),
+
+		MinMembers: or(raw.minMembers, defaultMinMembers),
+		Fallback:   or(raw.fallback, ""),
+		SlowStart:  c.duration(raw.slowStart, slowStartSpan),
 		Health: Health{
 			Check:   c.check(raw.health.check),
-			Timeout: c.timeout(raw.health.timeout),
+			Timeout: c.duration(raw.health.timeout, timeoutSpan),
 			Rise:    or(raw.health.rise, defaultRise),
 			Fall:    or(raw.health.fall, defaultFall),
 		},
 	}
+	p.Affinity = c.affinity(raw, p.Scheduler)
 	c.required(raw.backends.pos, raw.backends.state, wantBackends, "add the key backends with at least one server")
 	switch n := len(raw.backends.all); {
 	case raw.backends.state == given && n == 0:
@@ -51,6 +59,7 @@ func (c *checker) pool(raw rawPool) Pool {
 	for _, b := range raw.backends.all {
 		p.Backends = append(p.Backends, c.backend(b))
 	}
+	c.minMembers(raw, p)
 	return p
 }
 
@@ -77,24 +86,6 @@ func (c *checker) check(f field[string]) Check {
 		return ""
 	}
 	return choose(c.report, f, checks, "")
-}
-
-func (c *checker) timeout(f field[string]) time.Duration {
-	if f.state != given {
-		return defaultTimeout
-	}
-	d, err := time.ParseDuration(f.val)
-	switch {
-	case err != nil:
-		c.at(f.pos, "is not a duration", wantTimeout, "write a number with its unit, such as 3s or 500ms")
-	case d < minTimeout:
-		c.at(f.pos, "is too short", wantTimeout, "give a server time to answer; 3s suits most")
-	case d > maxTimeout:
-		c.at(f.pos, "is too long", wantTimeout, "a dead server should not hold up the round; 3s suits most")
-	default:
-		return d
-	}
-	return defaultTimeout
 }
 
 // poolDefaults fills in what depends on the VIPs that use a pool, and checks what must suit them.
