@@ -52,6 +52,8 @@ type State struct {
 	Fall    int       `json:"fall"`             // failures in a row while not down; 0 otherwise
 	Checked time.Time `json:"checked,omitzero"` // when a conclusive result last came
 	Last    Outcome   `json:"last"`             // that result
+
+	Returned bool `json:"returned,omitzero"` // it is up and was down before: its slow start began at Since
 }
 
 // Outcome is a Result in the form that is kept and shown.
@@ -118,6 +120,7 @@ func Judge(prev State, r Result, rise, fall int, now time.Time) (State, Transiti
 		return next, Transition{}
 	}
 	next.Since = now
+	next.Returned = prev.Status == Down
 	next.Rise, next.Fall = 0, 0
 	return next, Transition{From: prev.Status, To: next.Status}
 }

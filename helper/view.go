@@ -34,7 +34,6 @@ func newView(cfg *configs.Config) *view {
 		if vip.Application != configs.FTPControl {
 			continue
 		}
-		pool := cfg.Pool(vip.Pool)
 		for _, f := range configs.Families {
 			addr := vip.Addrs.Of(f)
 			if !addr.IsValid() {
@@ -48,18 +47,27 @@ func newView(cfg *configs.Config) *view {
 				},
 				backends: map[netip.AddrPort]*target{},
 			}
-			for j := range pool.Backends {
-				b := &pool.Backends[j]
-				if a := b.Addrs.Of(f); a.IsValid() {
-					t := &target{vip: vip.Name, backend: b.Name, policy: view.policy}
-					t.policy.Aliases = slices.Concat(b.Aliases, b.Addrs.All())
-					view.backends[netip.AddrPortFrom(a, b.Port)] = t
-				}
+			for _, pool := range cfg.Chain(vip.Pool) {
+				view.add(pool, f)
 			}
 			v.vips[netip.AddrPortFrom(addr, vip.Port)] = view
 		}
 	}
 	return v
+}
+
+// add makes the backends of a pool known. Where a fallback has a server that the pool has as well, the pool's own
+// settings hold.
+func (v *vipView) add(pool *configs.Pool, f configs.Family) {
+	for i := range pool.Backends {
+		b := &pool.Backends[i]
+		a := b.Addrs.Of(f)
+		if at := netip.AddrPortFrom(a, b.Port); a.IsValid() && v.backends[at] == nil {
+			t := &target{vip: v.name, backend: b.Name, policy: v.policy}
+			t.policy.Aliases = slices.Concat(b.Aliases, b.Addrs.All())
+			v.backends[at] = t
+		}
+	}
 }
 
 // advertise is what a 227 names; there is no such thing in IPv6, where a 229 names no address.
@@ -79,9 +87,11 @@ func reserved(cfg *configs.Config, addr netip.Addr) func(port uint16) bool {
 			continue
 		}
 		taken = append(taken, configs.PortRange{First: vip.Port, Last: vip.Port})
-		for _, b := range cfg.Pool(vip.Pool).Backends {
-			if !b.PassivePorts.IsZero() {
-				taken = append(taken, b.PassivePorts)
+		for _, pool := range cfg.Chain(vip.Pool) {
+			for _, b := range pool.Backends {
+				if !b.PassivePorts.IsZero() {
+					taken = append(taken, b.PassivePorts)
+				}
 			}
 		}
 	}

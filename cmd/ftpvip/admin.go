@@ -146,7 +146,7 @@ func (a *app) decide(ctx context.Context, ref configs.Ref, takesBack bool, next 
 
 // warnEmpty warns of a pool that has no member.
 func (a *app) warnEmpty(cfg *configs.Config, now known, ref configs.Ref) {
-	if p := cfg.Pool(ref.Pool); p != nil && len(now.state().Members(p)) == 0 {
+	if p := cfg.Pool(ref.Pool); p != nil && len(now.state(cfg).Members(p)) == 0 {
 		a.log.Warn("the pool has no member now: none of its backends is both healthy and enabled", "pool", p.Name)
 	}
 }

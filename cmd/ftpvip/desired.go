@@ -29,7 +29,7 @@ func build(cfg *configs.Config, now known) (want *rules.Ruleset, unregistered bo
 	if err != nil {
 		return nil, false, err
 	}
-	return rules.Build(cfg, now.state(), name), unregistered, nil
+	return rules.Build(cfg, now.state(cfg), name), unregistered, nil
 }
 
 // healthFile reads what is known of the backends, and logs what is wrong with it.

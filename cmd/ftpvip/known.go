@@ -14,8 +14,8 @@ type known struct {
 }
 
 // state is that as the rules want it.
-func (k known) state() rules.State {
-	return rules.State{Down: k.health.Down(), Admin: k.admin.State()}
+func (k known) state(cfg *configs.Config) rules.State {
+	return rules.State{Down: k.health.Down(), Admin: k.admin.State(), Ramp: k.health.Ramp(cfg)}
 }
 
 // known reads what is known of the backends, and logs what is wrong with the files. Who changes the kernel by it

@@ -145,10 +145,10 @@ func (s *status) compare(have, want *rules.Ruleset) {
 func vipState(cfg *configs.Config, v *configs.VIP, have *rules.Ruleset, now known,
 	connections map[netip.AddrPort]map[netip.AddrPort]int,
 ) vipStatus {
-	p, state := cfg.Pool(v.Pool), now.state()
+	p, state := cfg.Pool(v.Pool), now.state(cfg)
 	vs := vipStatus{
 		Name: v.Name, Application: string(v.Application), Pool: p.Name, Scheduler: string(p.Scheduler),
-		Slots: rules.SlotCount(len(p.Backends)), Backends: []backendStatus{},
+		Slots: rules.PoolSlots(cfg, p.Name), Backends: []backendStatus{},
 	}
 	held, filled := slotsHeld(have, p)
 	for _, addr := range v.Addrs.All() {

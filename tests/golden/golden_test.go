@@ -39,7 +39,7 @@ func scenarios(t *testing.T, f func(t *testing.T, dir string, want *rules.Rulese
 	}
 }
 
-// build makes the ruleset of a scenario. Lines `# health: POOL/BACKEND down` of its configuration are the state.
+// build makes the ruleset of a scenario. Comments in its configuration are the state.
 func build(t *testing.T, file string) *rules.Ruleset {
 	t.Helper()
 	data, err := os.ReadFile(file)
@@ -50,19 +50,7 @@ func build(t *testing.T, file string) *rules.Ruleset {
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := rules.State{Down: map[configs.Ref]bool{}}
-	for line := range strings.Lines(string(data)) {
-		ref, ok := strings.CutPrefix(strings.TrimSpace(line), "# health: ")
-		if !ok {
-			continue
-		}
-		pool, backend, found := strings.Cut(strings.TrimSuffix(ref, " down"), "/")
-		if !found || !strings.HasSuffix(ref, " down") || cfg.Pool(pool) == nil {
-			t.Fatalf("%s: bad state line %q", file, line)
-		}
-		state.Down[configs.Ref{Pool: pool, Backend: backend}] = true
-	}
-	return rules.Build(cfg, state, rules.SaneHelperName)
+	return rules.Build(cfg, stateOf(t, cfg, string(data)), rules.SaneHelperName)
 }
 
 func TestText(t *testing.T) {
