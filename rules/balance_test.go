@@ -88,7 +88,7 @@ func TestLosingOneMovesFew(t *testing.T) {
 	for seed := range uint64(600) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		n := 2 + r.IntN(11)
-		backends := farm(n, func(i int) int { return 10 + r.IntN(11)*int(seed%2) })
+		backends := farm(n, func(int) int { return 10 + r.IntN(11)*int(seed%2) })
 		if n > 3 && seed%3 == 0 {
 			backends[r.IntN(n)].member = false // one was lost before
 		}

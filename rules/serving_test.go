@@ -81,7 +81,7 @@ func TestServing(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := tiered(t, tt.pools...)
 			state := State{Down: map[configs.Ref]bool{}}
-			for _, w := range strings.Fields(tt.down) {
+			for w := range strings.FieldsSeq(tt.down) {
 				pool, backend, _ := strings.Cut(w, "/")
 				state.Down[configs.Ref{Pool: pool, Backend: backend}] = true
 			}
