@@ -23,13 +23,13 @@ const lockWait = 30 * time.Second
 // errLocked says that another process holds a lock.
 var errLocked = errors.New("another ftpvip is at work")
 
-// stateDir returns the state directory, made if it is missing.
+// stateDir returns the state directory, made if it is missing. Files in it are written as its owner.
 func (a *app) stateDir() (string, error) {
 	dir := a.v.GetString("state-dir")
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return "", fmt.Errorf("making the state directory: %w", err)
 	}
-	return dir, nil
+	return dir, actAsOwner(dir)
 }
 
 // lock takes a lock of the state directory, waiting for it as long as said. The kernel drops the lock with the
