@@ -17,6 +17,7 @@ TESTBIN := $(CACHE)/tests
 PREFIX     ?= /usr
 SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
+ZSHDIR     ?= $(PREFIX)/share/zsh/vendor-completions
 DESTDIR    ?=
 
 # What runs natively as root, and again in the stock kernel: packages whose tests touch a kernel.
@@ -24,7 +25,7 @@ KERNEL_TESTS := ./rules/kernel ./tests/golden ./tests/e2e ./helper/carrier
 
 GOLANGCI := v2.15.0
 
-.PHONY: build demo test deps vet test-unit test-e2e test-vm lint bench bench-vm bench-go fuzz install clean
+.PHONY: build demo test deps vet test-unit test-e2e test-vm lint bench bench-vm bench-go fuzz install docs deb deb-check clean
 
 build:
 	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/ftpvip ./cmd/ftpvip-demo
@@ -82,15 +83,44 @@ FUZZTIME ?= 60s
 fuzz:
 	tests/fuzz $(FUZZTIME)
 
-install: build
+# Installs the program, its documents and units; nothing is enabled or started. An existing configuration stays.
+SHARE := $(DESTDIR)$(PREFIX)/share
+LIB   := $(DESTDIR)$(PREFIX)/lib
+install: build docs
 	install -D -m 0755 bin/ftpvip $(DESTDIR)$(PREFIX)/sbin/ftpvip
 	[ -e $(DESTDIR)$(SYSCONFDIR)/ftpvip/ftpvip.yaml ] || \
-	  install -D -m 0640 configs/ftpvip.yaml $(DESTDIR)$(SYSCONFDIR)/ftpvip/ftpvip.yaml
+	  install -D -m 0640 packaging/ftpvip.yaml $(DESTDIR)$(SYSCONFDIR)/ftpvip/ftpvip.yaml
 	install -d -m 0755 $(DESTDIR)$(UNITDIR)
 	for u in systemd/*.service systemd/*.timer; do \
 	  sed 's|/usr/sbin/ftpvip|$(PREFIX)/sbin/ftpvip|' $$u > $(DESTDIR)$(UNITDIR)/$$(basename $$u); \
 	  chmod 0644 $(DESTDIR)$(UNITDIR)/$$(basename $$u); \
 	done
+	for d in sysusers.d tmpfiles.d modules-load.d sysctl.d; do install -D -m 0644 -t $(LIB)/$$d systemd/$$d/*.conf; done
+	install -D -m 0644 bin/docs/ftpvip.8 $(SHARE)/man/man8/ftpvip.8
+	install -D -m 0644 bin/docs/ftpvip.yaml.5 $(SHARE)/man/man5/ftpvip.yaml.5
+	install -D -m 0644 bin/docs/ftpvip.bash $(SHARE)/bash-completion/completions/ftpvip
+	install -D -m 0644 bin/docs/_ftpvip $(DESTDIR)$(ZSHDIR)/_ftpvip
+	install -D -m 0644 bin/docs/ftpvip.fish $(SHARE)/fish/vendor_completions.d/ftpvip.fish
+	install -D -m 0644 -t $(SHARE)/doc/ftpvip README.md CHANGELOG.md LICENSE
+	install -D -m 0644 configs/ftpvip.yaml $(SHARE)/doc/ftpvip/examples/ftpvip.yaml
+
+# Manual pages and shell completions, by a program for this machine, whatever the other is built for.
+docs:
+	rm -rf bin/docs
+	GOOS= GOARCH= go run -ldflags '$(LDFLAGS)' ./cmd/ftpvip docs bin/docs
+
+# dist/ftpvip_*.deb. DEB_VERSION overrides what the source's history says.
+DEB_VERSION ?= $(shell packaging/version $(VERSION))
+deb:
+	MAKE='$(MAKE)' packaging/deb $(DEB_VERSION) dist
+
+# The package is clean, and comes out the same a second time.
+deb-check: deb
+	lintian --allow-root --fail-on error,warning --tag-display-limit 0 dist/ftpvip_$(DEB_VERSION)_*.deb
+	rm -rf bin/again
+	MAKE='$(MAKE)' packaging/deb $(DEB_VERSION) bin/again >/dev/null
+	cmp dist/ftpvip_$(DEB_VERSION)_*.deb bin/again/*.deb
+	rm -r bin/again
 
 clean:
-	rm -rf bin $(CACHE)
+	rm -rf bin dist $(CACHE)

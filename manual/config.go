@@ -41,7 +41,7 @@ func Sections(reference string) []Section {
 		seen     = map[string]bool{}
 		current  *Key
 	)
-	for _, line := range strings.Split(reference, "\n") {
+	for line := range strings.SplitSeq(reference, "\n") {
 		switch m := keyLine.FindStringSubmatch(line); {
 		case line == "":
 			current = nil

@@ -108,4 +108,6 @@ func escape(s string) string {
 }
 
 // flow is text whose empty lines begin paragraphs.
-func flow(s string) string { return strings.ReplaceAll(escape(strings.TrimSpace(s)), "\n\n", "\n.IP\n") }
+func flow(s string) string {
+	return strings.ReplaceAll(escape(strings.TrimSpace(s)), "\n\n", "\n.IP\n")
+}
