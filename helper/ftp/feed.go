@@ -91,7 +91,8 @@ func (s *Session) mustHold(dir Direction, line []byte) bool {
 		}
 		n := min(len(line), 3)
 		if string(line[:n]) == text[:n] && s.due(code) {
-			return s.multi.code == 0 || int(s.multi.code) == code && (len(line) < 4 || line[3] == ' ')
+			last := len(line) < 4 || line[3] == ' ' || line[3] == '\r' // as replyCode has it
+			return s.multi.code == 0 || int(s.multi.code) == code && last
 		}
 	}
 	return false

@@ -84,7 +84,7 @@ func serverReadings(line string) []netip.AddrPort {
 	for _, form := range forms {
 		for _, piece := range append(strings.Split(form, "\r"), form) {
 			piece = strings.TrimLeft(piece, " \t")
-			if len(piece) < 5 {
+			if len(piece) < 5 || isLetter(piece[4]) { // a longer verb
 				continue
 			}
 			verb, arg := strings.ToUpper(piece[:4]), strings.TrimLeft(piece[4:], " \t")
