@@ -65,6 +65,9 @@ func (d *decoder) object(n *yaml.Node, path string, known []string) (object, boo
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, val := n.Content[i], n.Content[i+1]
 		at := pos{line: k.Line, path: join(path, key(k)), text: show(val)}
+		if secretKey(k.Value) {
+			at.text = hidden
+		}
 		switch {
 		case k.Kind != yaml.ScalarNode || !contains(known, k.Value):
 			d.unknownKey(at, k.Value, known)

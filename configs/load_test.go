@@ -34,11 +34,11 @@ func TestReference(t *testing.T) {
 				{Name: "ftp2", Addrs: addrsOf("10.2.0.12", "fd00::12"), Port: 21, Weight: 10, Tier: 1,
 					PassivePorts: PortRange{51000, 51999}},
 			},
-			Health: Health{Check: CheckFTPBanner, Timeout: 3 * time.Second, Rise: 2, Fall: 3},
+			Health: defaultHealth(CheckFTPBanner),
 		}, {
 			Name: "sorry", Scheduler: SourceHash, SNAT: SNAT{Mode: SNATNone}, SourceGroup: "ftp", MinMembers: 1,
 			Backends: []Backend{{Name: "spare", Addrs: addrsOf("10.2.0.21", "fd00::21"), Port: 21, Weight: 10, Tier: 1}},
-			Health:   Health{Check: CheckFTPBanner, Timeout: 3 * time.Second, Rise: 2, Fall: 3},
+			Health:   defaultHealth(CheckFTPBanner),
 		}},
 		Helper: Helper{Queues: 2, FirstQueue: 2100, Carrier: CarrierAuto, MaxDataPerClient: 256, MaxData: 16384},
 	}
@@ -49,7 +49,7 @@ func TestReference(t *testing.T) {
 
 // TestReferenceKeys keeps the reference file complete.
 func TestReferenceKeys(t *testing.T) {
-	for _, keys := range [][]string{rootKeys, vipKeys, poolKeys, backendKeys, healthKeys, helperKeys} {
+	for _, keys := range [][]string{rootKeys, vipKeys, poolKeys, backendKeys, healthKeys, tlsKeys, flapKeys, helperKeys} {
 		for _, key := range keys {
 			if !strings.Contains(string(Reference()), key+":") {
 				t.Errorf("the reference file does not show the key %s", key)
@@ -136,4 +136,13 @@ func addrsOf(v4, v6 string) Addrs {
 
 func diffConfig(want, got *Config) string {
 	return cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}), cmpopts.EquateEmpty())
+}
+
+// defaultHealth is a health section without keys.
+func defaultHealth(check Check) Health {
+	return Health{
+		Check: check, Timeout: 3 * time.Second, Rise: 2, Fall: 3, Interval: 5 * time.Second, IntervalDown: 5 * time.Second,
+		Jitter: 10, Through: ThroughBackend, User: "anonymous", Password: "ftpvip@",
+		TLS: TLS{Mode: TLSNone, MinVersion: "1.2"}, Modes: []DataMode{ModePASV, ModeEPSV}, OnAllDown: AllDownEmpty,
+	}
 }

@@ -53,13 +53,6 @@ type rawBackend struct {
 	passivePorts field[string]
 }
 
-type rawHealth struct {
-	check   field[string]
-	timeout field[string]
-	rise    field[int]
-	fall    field[int]
-}
-
 type rawHelper struct {
 	queues     field[int]
 	firstQueue field[int]
@@ -77,7 +70,6 @@ var (
 	poolKeys = []string{"name", "scheduler", "snat", "source_group", "min_members", "fallback", "slow_start", "affinity",
 		"backends", "health"}
 	backendKeys = []string{"name", "addresses", "port", "weight", "tier", "aliases", "passive_ports"}
-	healthKeys  = []string{"check", "timeout", "rise", "fall"}
 	helperKeys  = []string{"queues", "first_queue", "carrier", "max_data_per_client", "max_data", "metrics"}
 )
 
@@ -87,7 +79,6 @@ var (
 	weightBounds     = bounds{1, 100}
 	tierBounds       = bounds{1, 100}
 	membersBounds    = bounds{1, MaxBackends}
-	countBounds      = bounds{1, 100} // rise and fall
 	queuesBounds     = bounds{1, 64}
 	firstQueueBounds = bounds{0, 65535}
 	portsMinBounds   = bounds{1024, 65535}
@@ -103,7 +94,6 @@ const (
 	wantSourceGroup = "auto | off | the name of a VIP that uses this pool"
 	wantAliases     = "a list of IPv4 addresses"
 	wantPassive     = "FIRST-LAST within 1024..65535, such as 50000-50999"
-	wantTimeout     = "10ms..5m"
 	wantFallback    = "the name of another pool"
 	wantSlowStart   = "0s (none), or 1s..1h"
 	wantAffinity    = "0s (none), or 1s..720h"
@@ -195,15 +185,6 @@ func (d *decoder) backend(n *yaml.Node, path string) rawBackend {
 		tier:         d.number(o, "tier", tierBounds),
 		aliases:      d.texts(o, "aliases", wantAliases),
 		passivePorts: d.text(o, "passive_ports", wantPassive),
-	}
-}
-
-func (d *decoder) health(o object) rawHealth {
-	return rawHealth{
-		check:   d.text(o, "check", list(checks)),
-		timeout: d.duration(o, "timeout", wantTimeout),
-		rise:    d.number(o, "rise", countBounds),
-		fall:    d.number(o, "fall", countBounds),
 	}
 }
 

@@ -29,13 +29,13 @@ func parseTree(r *report, data []byte) *yaml.Node {
 		return nil
 	}
 	if err != nil {
-		r.add(syntaxProblem(err, data))
+		r.add(guard(syntaxProblem(err, data), data))
 		return nil
 	}
 	switch err = dec.Decode(&next); {
 	case errors.Is(err, io.EOF):
 	case err != nil:
-		r.add(syntaxProblem(err, data))
+		r.add(guard(syntaxProblem(err, data), data))
 		return nil
 	default:
 		r.add(Problem{Line: next.Line, Message: "a second YAML document starts here", Want: "one document",
@@ -43,7 +43,7 @@ func parseTree(r *report, data []byte) *yaml.Node {
 		return nil
 	}
 	root := doc.Content[0]
-	if !checkNodes(r, root) {
+	if !checkNodes(r, root, data) {
 		return nil
 	}
 	if root.Kind != yaml.MappingNode {
@@ -140,11 +140,11 @@ func tabIndent(data []byte) int {
 
 // checkNodes refuses aliases, anchors and explicit tags anywhere: they hide values from the line that the admin
 // looks at, and a few lines of aliases can grow to gigabytes.
-func checkNodes(r *report, n *yaml.Node) bool {
+func checkNodes(r *report, n *yaml.Node, data []byte) bool {
 	ok := true
 	refuse := func(value, what, remedy string) {
 		ok = false
-		r.add(Problem{Line: n.Line, Value: shortened(value), Message: what, Remedy: remedy})
+		r.add(guard(Problem{Line: n.Line, Value: shortened(value), Message: what, Remedy: remedy}, data))
 	}
 	switch {
 	case n.Kind == yaml.AliasNode:
@@ -156,7 +156,7 @@ func checkNodes(r *report, n *yaml.Node) bool {
 		refuse(n.Tag, "YAML tags are not supported", "delete it")
 	}
 	for _, child := range n.Content {
-		ok = checkNodes(r, child) && ok
+		ok = checkNodes(r, child, data) && ok
 	}
 	return ok
 }

@@ -120,19 +120,6 @@ type SNAT struct {
 	Addrs Addrs
 }
 
-// Check is the kind of health check of a pool.
-type Check string
-
-// The checks.
-const (
-	CheckNone        Check = "none"
-	CheckTCP         Check = "tcp"
-	CheckFTPBanner   Check = "ftp-banner"
-	CheckFTPLogin    Check = "ftp-login"
-	CheckFTPTransfer Check = "ftp-transfer"
-	CheckExec        Check = "exec"
-)
-
 // Carrier is the conntrack helper type that control connections carry so that expectations may hang on them.
 type Carrier string
 
@@ -182,14 +169,6 @@ type Backend struct {
 	Tier         int          // 1..100; the lowest tier with enough members serves
 	Aliases      []netip.Addr // other addresses this backend may name in a 227
 	PassivePorts PortRange    // its passive slice, or none
-}
-
-// Health is how the backends of a pool are judged.
-type Health struct {
-	Check   Check
-	Timeout time.Duration
-	Rise    int // consecutive successes until a backend that is down is up
-	Fall    int // consecutive failures until a backend that is up is down
 }
 
 // Pool is the servers behind a VIP.

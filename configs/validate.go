@@ -16,8 +16,6 @@ var (
 	fxps          = []FXP{FXPRefuse, FXPAllow}
 	dataSources   = []DataSource{SourceStrict, SourceAny}
 	carriers      = []Carrier{CarrierAuto, CarrierCTHelper, CarrierSane}
-	checks        = []Check{CheckNone, CheckTCP, CheckFTPBanner}
-	laterChecks   = []Check{CheckFTPLogin, CheckFTPTransfer, CheckExec} // part of the contract, not there yet
 )
 
 // checker makes a Config out of a raw one. Elements of raw and cfg correspond by their index; what is wrong in

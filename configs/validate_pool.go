@@ -3,8 +3,6 @@ package configs
 import (
 	"fmt"
 	"net/netip"
-	"slices"
-	"time"
 )
 
 // The words of source_group that are no VIP's name.
@@ -18,15 +16,9 @@ const MaxBackends = 65521 / 20
 
 // Defaults of a pool.
 const (
-	defaultPort    = 21 // of the backends of a pool that no VIP uses
-	defaultWeight  = 10
-	defaultTier    = 1
-	defaultTimeout = 3 * time.Second
-	defaultRise    = 2
-	defaultFall    = 3
-	minTimeout     = 10 * time.Millisecond
-	maxTimeout     = 5 * time.Minute
-
+	defaultPort       = 21 // of the backends of a pool that no VIP uses
+	defaultWeight     = 10
+	defaultTier       = 1
 	defaultMinMembers = 1
 )
 
@@ -40,12 +32,7 @@ func (c *checker) pool(raw rawPool) Pool {
 		MinMembers: or(raw.minMembers, defaultMinMembers),
 		Fallback:   or(raw.fallback, ""),
 		SlowStart:  c.duration(raw.slowStart, slowStartSpan),
-		Health: Health{
-			Check:   c.check(raw.health.check),
-			Timeout: c.duration(raw.health.timeout, timeoutSpan),
-			Rise:    or(raw.health.rise, defaultRise),
-			Fall:    or(raw.health.fall, defaultFall),
-		},
+		Health:     c.health(raw.health),
 	}
 	p.Affinity = c.affinity(raw, p.Scheduler)
 	c.required(raw.backends.pos, raw.backends.state, wantBackends, "add the key backends with at least one server")
@@ -80,14 +67,6 @@ func (c *checker) snat(raw rawPool) SNAT {
 	return SNAT{Mode: SNATAddress, Addrs: c.addrs(l, useSNAT)}
 }
 
-func (c *checker) check(f field[string]) Check {
-	if f.state == given && slices.Contains(laterChecks, Check(f.val)) {
-		c.at(f.pos, "is not available in this release", list(checks), "use ftp-banner for FTP, tcp for the rest")
-		return ""
-	}
-	return choose(c.report, f, checks, "")
-}
-
 // poolDefaults fills in what depends on the VIPs that use a pool, and checks what must suit them.
 func (c *checker) poolDefaults() {
 	for i := range c.cfg.Pools {
@@ -98,20 +77,6 @@ func (c *checker) poolDefaults() {
 		c.backendPorts(p, raw, users)
 	}
 	c.snatOnBackends()
-}
-
-// healthCheck picks the default check, and refuses one that the servers cannot pass.
-func (c *checker) healthCheck(p *Pool, raw rawPool, users []VIP) {
-	ftp := slices.ContainsFunc(users, func(v VIP) bool { return v.Application == FTPControl })
-	switch {
-	case raw.health.check.state == absent && ftp:
-		p.Health.Check = CheckFTPBanner
-	case raw.health.check.state == absent:
-		p.Health.Check = CheckTCP
-	case p.Health.Check == CheckFTPBanner && len(users) > 0 && !ftp:
-		c.at(raw.health.check.pos, fmt.Sprintf("the pool serves application tcp only (VIP %s)", users[0].Name),
-			list([]Check{CheckNone, CheckTCP}), "use check: tcp")
-	}
 }
 
 // snatFamilies reports the families for which clients would stay visible although the pool is one-arm.

@@ -25,16 +25,30 @@ type plan struct {
 func makePlan(cfg *configs.Config, prev File, probes Probes) plan {
 	p := plan{needs: make(map[configs.Ref][]job)}
 	checked := make(map[job]time.Time)
+	tags := cfg.WayTags()
 	for i := range cfg.Pools {
 		pool := &cfg.Pools[i]
 		if probes[pool.Health.Check] == nil {
 			continue
 		}
 		families := served(cfg, pool)
+		makeSpec := specOf(cfg, pool)
 		for _, b := range pool.Backends {
 			ref := configs.Ref{Pool: pool.Name, Backend: b.Name}
+			spec := (*Spec)(nil)
+			if pool.Health.Check != configs.CheckTCP && pool.Health.Check != configs.CheckFTPBanner {
+				spec = makeSpec(b)
+			}
 			for _, addr := range probed(b, families) {
-				j := job{pool.Health.Check, Target{Addr: netip.AddrPortFrom(addr, b.Port), Timeout: pool.Health.Timeout}}
+				f := configs.FamilyOf(addr)
+				j := job{pool.Health.Check, Target{
+					Addr: netip.AddrPortFrom(addr, b.Port), Source: pool.Health.Source.Of(f), Timeout: pool.Health.Timeout, Spec: spec,
+				}}
+				if pool.Health.Through == configs.ThroughVIP {
+					if j.target.Via = cfg.WayVIP(pool, f); j.target.Via.IsValid() {
+						j.target.Tag = tags[ref]
+					}
+				}
 				p.needs[ref] = append(p.needs[ref], j)
 				last := prev.Backends[ref].Checked
 				if other, ok := checked[j]; !ok {
@@ -124,7 +138,7 @@ func combine(jobs []job, results map[job]Result) Result {
 
 // add makes r the next reason of a combined result; the first one gives the step.
 func (r *Result) add(j job, part Result) {
-	reason := j.target.Addr.String() + ": " + part.Reason
+	reason := j.target.String() + ": " + part.Reason
 	if r.OK() {
 		r.Step, r.Reason, r.Err = part.Step, reason, part.Err
 		return

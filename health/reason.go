@@ -11,6 +11,9 @@ import (
 
 // explainDial turns the error of a connection attempt into words, and where it can, into the next thing to try.
 func explainDial(t Target, err error) Result {
+	if known, ok := errors.AsType[*trouble](err); ok {
+		return known.Result
+	}
 	addr, port := t.Addr.Addr(), t.Addr.Port()
 	switch {
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):

@@ -183,7 +183,7 @@ func TestRoundHysteresis(t *testing.T) {
 
 func TestRoundNoneAndMissing(t *testing.T) {
 	b := configs.Backend{Name: "a", Addrs: addrs(t, "10.0.0.1"), Port: 21}
-	cfg := &configs.Config{Pools: []configs.Pool{pool("free", configs.CheckNone, b), pool("later", configs.CheckFTPLogin, b)}}
+	cfg := &configs.Config{Pools: []configs.Pool{pool("free", configs.CheckNone, b), pool("later", "telepathy", b)}}
 	prev := File{Backends: map[configs.Ref]State{
 		{Pool: "free", Backend: "a"}:  {Status: Down, Since: t0},
 		{Pool: "later", Backend: "a"}: {Status: Down, Since: t0},
@@ -199,7 +199,7 @@ func TestRoundNoneAndMissing(t *testing.T) {
 	if len(next.Backends) != 2 {
 		t.Errorf("kept %v", next.Backends)
 	}
-	want := []string{"pool later: 1 of 1 backends could not be judged and stay as they were; a: this program has no check ftp-login"}
+	want := []string{"pool later: 1 of 1 backends could not be judged and stay as they were; a: this program has no check telepathy"}
 	if diff := cmp.Diff(want, report.Warnings); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

@@ -75,6 +75,7 @@ func familySets(cfg *configs.Config, f configs.Family) []*Set {
 		snat       = set(stemSNAT, endpoint, []Type{addr}, true)
 		source     = set(stemSource, []Type{addr}, []Type{addr}, false)
 		passive    = set(stemPassive, endpoint, []Type{addr}, true)
+		checks     = set(stemChecks, []Type{Tag, addr, Service}, endpoint, false)
 	)
 	for i := range cfg.VIPs {
 		v := &cfg.VIPs[i]
@@ -118,7 +119,8 @@ func familySets(cfg *configs.Config, f configs.Family) []*Set {
 	for _, e := range sourceGroups(cfg, f) {
 		source.add(e)
 	}
-	sets := []*Set{vips, control, pass, reset, masquerade, snat, source, passive}
+	checks.Elements = checkWays(cfg, f)
+	sets := []*Set{vips, control, pass, reset, masquerade, snat, source, passive, checks}
 	for _, s := range sets {
 		sortElements(s.Elements)
 		s.Elements = slices.Compact(s.Elements) // two VIPs of one address share slices and source groups
@@ -199,11 +201,10 @@ func chainRules(chain string, f configs.Family) [][]Statement {
 	original := Key{f, OriginalDestination}
 	stem, _, _ := strings.Cut(chain, "-") // a twin has the same rules
 	switch stem {
-	case chainPrerouting, chainOutput:
-		return [][]Statement{
-			{MatchTCP{}, VerdictMap{destination, setName(stemVIPs, f)}},
-			{MatchTCP{}, DNATMap{destination, setName(stemPassive, f)}},
-		}
+	case chainPrerouting:
+		return toBackends(f)
+	case chainOutput:
+		return append([][]Statement{{MatchTCP{}, DNATMap{Key{f, TaggedDestination}, setName(stemChecks, f), true}}}, toBackends(f)...)
 	case chainPostrouting:
 		return [][]Statement{
 			{MatchTCP{}, MatchDNATed{}, MatchInSet{original, setName(stemMasquerade, f)}, Masquerade{}},

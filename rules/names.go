@@ -56,6 +56,7 @@ const (
 	stemSNAT       = "snat"       // the same with snat: address
 	stemSource     = "source"     // source groups: backend address : VIP
 	stemPassive    = "passive"    // passive slices: VIP . port range : backend address
+	stemChecks     = "checks"     // socket's tag . VIP . port : backend, for checks with through: vip
 	stemHelper     = "ftp"        // the ct helper objects
 )
 

@@ -56,6 +56,7 @@ const (
 	Service
 	Slot
 	Verdict
+	Tag // a socket's priority, which nft takes for a handle of tc
 )
 
 // addrType is the address type of a family.
@@ -119,12 +120,15 @@ func portBytes(p uint16) string { return string([]byte{byte(p >> 8), byte(p), 0,
 
 func addrPortBytes(a netip.Addr, p uint16) string { return addrBytes(a) + portBytes(p) }
 
-// slotBytes is a slot number in the host's byte order, as jhash and numgen leave it in a register.
-func slotBytes(n int) string {
+// hostBytes is a number in the host's byte order, as a packet's priority is in a register.
+func hostBytes(n uint32) string {
 	var b [4]byte
-	binary.NativeEndian.PutUint32(b[:], uint32(n))
+	binary.NativeEndian.PutUint32(b[:], n)
 	return string(b[:])
 }
+
+// slotBytes is a slot number, as jhash and numgen leave it in a register.
+func slotBytes(n int) string { return hostBytes(uint32(n)) }
 
 // SlotNumber reads the number out of the key of a slot table's element.
 func SlotNumber(e Element) int {
@@ -228,6 +232,9 @@ func (t Type) text(b string) string {
 		return fmt.Sprint(binary.NativeEndian.Uint32([]byte(b)))
 	case Verdict:
 		return "verdict"
+	case Tag:
+		n := binary.NativeEndian.Uint32([]byte(b))
+		return fmt.Sprintf("%04x:%04x", n>>16, n&0xffff)
 	}
 	return fmt.Sprintf("%#x", b)
 }

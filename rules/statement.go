@@ -20,6 +20,7 @@ const (
 	Destination         Selector = iota + 1 // ip daddr . tcp dport
 	OriginalDestination                     // ct original ip daddr . ct original proto-dst
 	Source                                  // ip saddr
+	TaggedDestination                       // meta priority . ip daddr . tcp dport
 )
 
 // Key is a selector for one family.
@@ -44,6 +45,8 @@ func (k Key) text() string {
 		return "ct original " + nftFamily(k.Family) + " daddr . ct original proto-dst"
 	case Source:
 		return nftFamily(k.Family) + " saddr"
+	case TaggedDestination:
+		return "meta priority . " + nftFamily(k.Family) + " daddr . tcp dport"
 	}
 	return ""
 }
@@ -86,10 +89,11 @@ type (
 		Slots     int
 		Map       string
 	}
-	// DNATMap translates the destination address to what the map says and keeps the port.
+	// DNATMap translates the destination address to what the map says and, unless Port is set, keeps the port.
 	DNATMap struct {
-		Key Key
-		Map string
+		Key  Key
+		Map  string
+		Port bool
 	}
 	// SNATMap translates the source address to what the map says.
 	SNATMap struct {

@@ -86,7 +86,7 @@ func typesText(types []Type) string {
 	names := make([]string, len(types))
 	for i, t := range types {
 		names[i] = map[Type]string{
-			Addr4: "ipv4_addr", Addr6: "ipv6_addr", Service: "inet_service", Slot: "integer", Verdict: "verdict",
+			Addr4: "ipv4_addr", Addr6: "ipv6_addr", Service: "inet_service", Slot: "integer", Verdict: "verdict", Tag: "classid",
 		}[t]
 	}
 	return strings.Join(names, " . ")

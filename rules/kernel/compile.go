@@ -104,9 +104,9 @@ func action(s rules.Statement, native bool) ([]expr.Any, error) {
 				RegProtoMin: f.portRegister, RegProtoMax: f.portRegister, Specified: true,
 			}), nil
 	case rules.DNATMap:
-		return natMap(expr.NATTypeDestNAT, s.Key, s.Map), nil
+		return natMap(expr.NATTypeDestNAT, s.Key, s.Map, s.Port), nil
 	case rules.SNATMap:
-		return natMap(expr.NATTypeSourceNAT, s.Key, s.Map), nil
+		return natMap(expr.NATTypeSourceNAT, s.Key, s.Map, false), nil
 	case rules.Masquerade:
 		return []expr.Any{&expr.Masq{}}, nil
 	case rules.SetHelper:
@@ -180,6 +180,12 @@ func load(k rules.Key) []expr.Any {
 		return []expr.Any{
 			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: f.source, Len: f.addrLen},
 		}
+	case rules.TaggedDestination: // each part begins at the next 4 bytes
+		return []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: reg1},
+			&expr.Payload{DestRegister: reg32Next, Base: expr.PayloadBaseNetworkHeader, Offset: f.dest, Len: f.addrLen},
+			&expr.Payload{DestRegister: reg32Next + f.addrLen/4, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		}
 	}
 	return nil
 }
@@ -204,10 +210,13 @@ func slotNumber(s rules.DNATSlot) []expr.Any {
 	}
 }
 
-func natMap(t expr.NATType, k rules.Key, set string) []expr.Any {
-	return append(load(k),
-		&expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: set},
-		&expr.NAT{Type: t, Family: uint32(familyOf(k.Family).nfproto), RegAddrMin: reg1, RegAddrMax: reg1})
+func natMap(t expr.NATType, k rules.Key, set string, port bool) []expr.Any {
+	f := familyOf(k.Family)
+	nat := &expr.NAT{Type: t, Family: uint32(f.nfproto), RegAddrMin: reg1, RegAddrMax: reg1}
+	if port {
+		nat.RegProtoMin, nat.RegProtoMax, nat.Specified = f.portRegister, f.portRegister, true
+	}
+	return append(load(k), &expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: set}, nat)
 }
 
 // queue hands packets to userspace: by nft's own statement, or by the xtables target where the kernel was

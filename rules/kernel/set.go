@@ -15,6 +15,7 @@ var datatypes = map[rules.Type]struct{ id, size uint32 }{
 	rules.Addr4:   {7, 4},
 	rules.Addr6:   {8, 16},
 	rules.Service: {13, 2},
+	rules.Tag:     {23, 4},
 }
 
 // concatBits is how far nft shifts a type's number for each further part of a concatenation.

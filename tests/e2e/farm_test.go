@@ -24,7 +24,8 @@ type arrangement struct {
 	carrier   configs.Carrier
 	scheduler string
 	clients   int
-	helper    string // further keys of the configuration's section helper, a line each
+	helper    string   // further keys of the configuration's section helper, a line each
+	health    []string // of every pool, see lab.Farm
 }
 
 // farm is a lab with servers, and with ftpvip applied and its helper running on the balancer.
@@ -86,6 +87,7 @@ func newFarm(t *testing.T, a arrangement) *farm {
 		v := &vip{Farm: lab.Farm{
 			Name: string(kind), VIP: l.VIPs[i], Backends: l.Backends[2*i : 2*i+2],
 			Scheduler: a.scheduler, Rise: rise, Fall: fall, Timeout: 2 * time.Second,
+			Health: a.health,
 		}}
 		if a.snat != nil {
 			v.SNAT = a.snat(l)

@@ -19,6 +19,7 @@ type Farm struct {
 	Rise      int    // 0: the default
 	Fall      int
 	Timeout   time.Duration
+	Health    []string // further keys of health, a line each; the check is among them unless it is ftp-banner
 }
 
 // Config writes an ftpvip.yaml. An empty carrier leaves the choice to ftpvip.
@@ -51,7 +52,12 @@ func Config(carrier configs.Carrier, farms ...Farm) string {
 			}
 		}
 		p("    health:")
-		p("      check: ftp-banner")
+		if !strings.Contains(strings.Join(f.Health, "\n"), "check:") {
+			p("      check: ftp-banner")
+		}
+		for _, line := range f.Health {
+			p("      %s", line)
+		}
 		if f.Timeout != 0 {
 			p("      timeout: %s", f.Timeout)
 		}
