@@ -59,7 +59,7 @@ const (
 	wantWindow   = "1s..24h"
 	wantSource   = "an address of this host | a list with one address of each family"
 	wantUser     = "a user's name"
-	wantPassword = "text in one line"
+	wantSecret   = "text in one line"
 	wantFile     = "the absolute path of a file"
 	wantTLSName  = "the host name or address that the certificate is for"
 	wantPin      = "64 hexadecimal digits, the SHA-256 of the server's certificate"
@@ -81,7 +81,7 @@ func (d *decoder) health(o object) rawHealth {
 		jitter:       d.number(o, "jitter", jitterBounds),
 		through:      d.text(o, "through", list(throughs)),
 		user:         d.text(o, "user", wantUser),
-		password:     d.word(o, "password", wantPassword),
+		password:     d.word(o, "password", wantSecret),
 		passwordFile: d.text(o, "password_file", wantFile),
 		modes:        d.texts(o, "modes", list(dataModes)),
 		path:         d.text(o, "path", wantPath),

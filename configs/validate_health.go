@@ -68,7 +68,7 @@ func (c *checker) health(raw rawHealth) Health {
 		Through:  choose(c.report, raw.through, throughs, ThroughBackend),
 
 		User:         c.line(raw.user, defaultUser, wantUser),
-		Password:     Secret(c.line(raw.password, "", wantPassword)),
+		Password:     Secret(c.line(raw.password, "", wantSecret)),
 		PasswordFile: c.file(raw.passwordFile),
 		TLS:          c.tls(raw.tls),
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -40,8 +41,7 @@ func inSession(ctx context.Context, t Target, f func(*session) error) Result {
 	}
 	var r Result
 	if err != nil {
-		var known *trouble
-		if errors.As(err, &known) {
+		if known, ok := errors.AsType[*trouble](err); ok {
 			r = known.Result
 		} else {
 			r = fail(StepLocal, err.Error(), err)
@@ -109,8 +109,8 @@ func (s *session) guard(conn net.Conn) {
 }
 
 func (s *session) end() {
-	for i := len(s.ends) - 1; i >= 0; i-- {
-		s.ends[i]()
+	for _, end := range slices.Backward(s.ends) {
+		end()
 	}
 }
 
@@ -209,8 +209,7 @@ func (s *session) mask(text string) string {
 
 // masked is err with the same done to what had been received.
 func (s *session) masked(err error) error {
-	var broken *brokenReply
-	if errors.As(err, &broken) {
+	if broken, ok := errors.AsType[*brokenReply](err); ok {
 		return &brokenReply{got: s.mask(broken.got), any: broken.any, err: broken.err}
 	}
 	return err

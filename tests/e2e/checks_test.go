@@ -71,7 +71,7 @@ func TestChecksGoWhereTheyShould(t *testing.T) {
 	f.health(t, 1)
 
 	f.helper.Kill()
-	f.ftpvip.Config = f.ftpvip.Config + ".down"
+	f.ftpvip.Config += ".down"
 	must(t, f.ftpvip.Configure(strings.ReplaceAll(f.config(), "timeout: 2s", "timeout: 500ms")))
 	for range fall + 1 {
 		r = f.do(t, "health")
