@@ -62,17 +62,19 @@ lint:
 	  mv $(CACHE)/golangci-lint $(CACHE)/golangci-lint-$(GOLANGCI); }
 	$(CACHE)/golangci-lint-$(GOLANGCI) run ./...
 
-# Side by side with peers, in one run: plain DNAT, the kernel's helper, conntrackd (stock kernel only).
+# Side by side with peers, in one run: plain DNAT, the kernel's helper, conntrackd (stock kernel only). BENCH holds flags:
+# `make bench BENCH=-short` takes about a minute, `make bench-vm BENCH='-short -idle 10000'` measures memory in the VM, too.
+BENCH ?=
 bench: build
 	mkdir -p $(TESTBIN)
 	go build -o $(TESTBIN)/bench ./tests/bench
-	FTPVIP_BIN=$(CURDIR)/bin/ftpvip $(TESTBIN)/bench
+	FTPVIP_BIN=$(CURDIR)/bin/ftpvip $(TESTBIN)/bench $(BENCH)
 
 bench-vm: build
 	mkdir -p $(TESTBIN)
 	go build -o $(TESTBIN)/bench ./tests/bench
-	tests/vm/run --cpus 2 --env FTPVIP_KERNEL=stock --env FTPVIP_BIN=$(CURDIR)/bin/ftpvip \
-	  -- $(TESTBIN)/bench -rounds 5 -for 1s -idle 500
+	tests/vm/run --cpus 2 --timeout 3000 --env FTPVIP_KERNEL=stock --env FTPVIP_BIN=$(CURDIR)/bin/ftpvip \
+	  -- $(TESTBIN)/bench -idle 500 -limit 45m $(BENCH)
 
 # Go's own benchmarks: allocations and nanoseconds of the parts.
 bench-go:

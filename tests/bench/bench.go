@@ -46,6 +46,9 @@ func measurements() []measurement {
 	return append(list, measurement{"packets", (*bench).packets})
 }
 
+// wants tells whether a measurement was asked for.
+func (o *options) wants(name string) bool { return o.only == nil || o.only.MatchString(name) }
+
 // run does everything. Its error is trouble with ftpvip itself or with the machine; what goes wrong with other peers
 // is on the board.
 func (b *bench) run(ctx context.Context) error {
@@ -57,6 +60,9 @@ func (b *bench) run(ctx context.Context) error {
 	}
 	for round := range b.rounds {
 		for _, m := range measurements() {
+			if !b.wants(m.name) {
+				continue
+			}
 			b.say("round %d of %d: %s", round+1, b.rounds, m.name)
 			for i := range b.peers { // nobody is always the first
 				p := b.peers[(i+round)%len(b.peers)]
@@ -73,7 +79,7 @@ func (b *bench) run(ctx context.Context) error {
 	if err := b.tearDown(ctx); err != nil {
 		return err
 	}
-	if b.idle == 0 {
+	if b.idle == 0 || !b.wants("memory") {
 		return nil
 	}
 	if err := b.setUp(ctx, "idle-"); err != nil { // helpers that have done nothing yet

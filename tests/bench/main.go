@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -32,9 +33,17 @@ const (
 	exitNoPerm  = 77
 )
 
+// What -short means.
+const (
+	shortRounds = 3
+	shortSpan   = 400 * time.Millisecond
+)
+
 // options are the flags.
 type options struct {
 	rounds  int
+	short   bool
+	only    *regexp.Regexp // nil: everything
 	span    time.Duration
 	idle    int
 	nice    int
@@ -87,6 +96,8 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.IntVar(&o.rounds, "rounds", 5, "interleaved `rounds`")
 	flags.DurationVar(&o.span, "for", time.Second, "`time` that each measurement takes in each round")
 	flags.IntVar(&o.idle, "idle", targetIdle, "control `connections` that the helper's memory is measured with; 0: none")
+	flags.BoolVar(&o.short, "short", false, "about a minute in all: 3 rounds of 400ms, unless -rounds and -for say otherwise")
+	only := flags.String("only", "", "`regexp` of the measurements to take: PASV on 16, 1 sessions, packets, memory")
 	flags.IntVar(&o.nice, "nice", -10, "`niceness` of everything that is measured, where the scheduler groups by session")
 	flags.DurationVar(&o.limit, "limit", 15*time.Minute, "`time` after which to give up")
 	flags.BoolVar(&o.check, "check", false, "exit with 1 if a target is missed")
@@ -95,7 +106,20 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if o.short && !given["rounds"] {
+		o.rounds = shortRounds
+	}
+	if o.short && !given["for"] {
+		o.span = shortSpan
+	}
+	if *only != "" {
+		o.only, err = regexp.Compile(*only)
+	}
 	switch {
+	case err != nil:
+		err = fmt.Errorf("-only: %w", err)
 	case flags.NArg() > 0:
 		err = fmt.Errorf("no arguments are expected, but there is %q", flags.Arg(0))
 	case *format != "text" && *format != "json":

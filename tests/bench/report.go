@@ -51,6 +51,7 @@ func (r *report) text(w io.Writer) error {
 	for _, t := range r.targets {
 		fmt.Fprintln(&b, t)
 	}
+	fmt.Fprintln(&b, summary(r.targets))
 	_, err = io.WriteString(w, b.String())
 	return err
 }
