@@ -42,6 +42,7 @@ func Build(cfg *configs.Config, state State, carrier string) *Ruleset {
 		r.Chains = append(r.Chains, chain)
 	}
 	r.Chains = append(r.Chains, inspectChains(cfg)...)
+	r.Chains = append(r.Chains, labelsChain())
 	r.Chains = append(r.Chains, baseChains()...)
 	return r
 }
@@ -170,6 +171,13 @@ func inspectChains(cfg *configs.Config) []*Chain {
 		}})
 	}
 	return chains
+}
+
+// labelsChain makes the kernel give conntrack entries room for labels, which it does only where some rule sets one
+// (net/netfilter/nft_ct.c, nft_ct_set_init): on a stock 6.1 a rule that only looks at labels is not enough. The helper
+// sets the label; no packet comes here.
+func labelsChain() *Chain {
+	return &Chain{Name: chainLabels, Rules: []Rule{rule(SetOpaque{})}}
 }
 
 // baseChains makes the chains that hang on hooks. Their number and their rules are always the same.

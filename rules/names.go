@@ -40,6 +40,9 @@ const stemInspect = "inspect"
 // anybody could hide a command behind such a byte.
 const OpaqueLabel = 115
 
+// chainLabels is a regular chain that nothing goes to: see labelsChain.
+const chainLabels = "labels"
+
 // poolChain is the regular chain that picks a slot of a pool.
 func poolChain(pool string) string { return "pool-" + pool }
 

@@ -109,6 +109,8 @@ type (
 		First, Last uint16
 		Bypass      bool // with no listener the packet passes
 	}
+	// SetOpaque sets OpaqueLabel.
+	SetOpaque struct{}
 	// RejectReset answers with a TCP reset.
 	RejectReset struct{}
 	// Accept ends the base chain.
@@ -176,6 +178,9 @@ func (Masquerade) Text() string { return "masquerade" }
 
 // Text implements Statement.
 func (s SetHelper) Text() string { return fmt.Sprintf("ct helper set %q", s.Object) }
+
+// Text implements Statement.
+func (SetOpaque) Text() string { return fmt.Sprintf("ct label set %d", OpaqueLabel) }
 
 // Text implements Statement.
 func (s Queue) Text() string {

@@ -111,6 +111,11 @@ func action(s rules.Statement, native bool) ([]expr.Any, error) {
 		return []expr.Any{&expr.Masq{}}, nil
 	case rules.SetHelper:
 		return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_CT_HELPER, Name: s.Object}}, nil
+	case rules.SetOpaque:
+		return []expr.Any{
+			&expr.Immediate{Register: reg1, Data: labelBits(rules.OpaqueLabel)},
+			&expr.Ct{Key: expr.CtKeyLABELS, Register: reg1, SourceRegister: true},
+		}, nil
 	case rules.Queue:
 		return []expr.Any{queue(s, native)}, nil
 	case rules.RejectReset:
@@ -144,22 +149,30 @@ func firstByte(from, to byte) []expr.Any {
 	}
 }
 
-// label matches connections with a bit of the conntrack labels, which are 128 bits in words of the host's order.
+// label matches connections with a bit of the conntrack labels.
 func label(bit int) []expr.Any {
+	mask := labelBits(bit)
+	return []expr.Any{
+		&expr.Ct{Key: expr.CtKeyLABELS, Register: reg1},
+		&expr.Bitwise{
+			SourceRegister: reg1, DestRegister: reg1, Len: uint32(len(mask)), Mask: mask, Xor: make([]byte, len(mask)),
+		},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: make([]byte, len(mask))},
+	}
+}
+
+// labelBits are conntrack labels with one bit set: 128 bits in words of the host's order.
+func labelBits(bit int) []byte {
 	const size = 16
-	mask := make([]byte, 0, size)
+	bits := make([]byte, 0, size)
 	for word := range size / 4 {
 		var w uint32
 		if bit/32 == word {
 			w = 1 << (bit % 32)
 		}
-		mask = binary.NativeEndian.AppendUint32(mask, w)
+		bits = binary.NativeEndian.AppendUint32(bits, w)
 	}
-	return []expr.Any{
-		&expr.Ct{Key: expr.CtKeyLABELS, Register: reg1},
-		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: size, Mask: mask, Xor: make([]byte, size)},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: make([]byte, size)},
-	}
+	return bits
 }
 
 // load brings a key into the registers from reg1 on.
