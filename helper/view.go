@@ -65,6 +65,7 @@ func (v *vipView) add(pool *configs.Pool, f configs.Family) {
 		if at := netip.AddrPortFrom(a, b.Port); a.IsValid() && v.backends[at] == nil {
 			t := &target{vip: v.name, backend: b.Name, policy: v.policy}
 			t.policy.Aliases = slices.Concat(b.Aliases, b.Addrs.All())
+			t.policy.Slice = ftp.Ports{First: b.PassivePorts.First, Last: b.PassivePorts.Last}
 			v.backends[at] = t
 		}
 	}

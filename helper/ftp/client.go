@@ -174,7 +174,7 @@ func (s *Session) checkActive(to netip.AddrPort, octal bool) Reason {
 	switch {
 	case to.Addr().Is4() != client.Is4():
 		return ReasonFamily
-	case to.Addr() != client && !s.policy.FXPAllow:
+	case to.Addr() != client && (!s.policy.FXPAllow || s.oneArm()): // in one-arm mode the kernel knows only the client
 		return ReasonThirdParty
 	case to.Port() < s.policy.portsMin():
 		return ReasonLowPort

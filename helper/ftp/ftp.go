@@ -74,10 +74,16 @@ type Policy struct {
 	Advertise     netip.Addr             // what 227 replies name; invalid: the VIP's address
 	Aliases       []netip.Addr           // further addresses that the backend may name in a 227
 	Reserved      func(port uint16) bool // VIP ports that no data connection may get; may be nil
+	Slice         Ports                  // of the reserved ones, those that lead to the backend's port of the same number anyway
 	PortsMin      uint16                 // lowest port of a data connection; 0 means 1024 (RFC 2577, section 3)
 	FXPAllow      bool                   // PORT and EPRT may name a third party
 	DataSourceAny bool                   // passive data may come from another address than the client's
 }
+
+// Ports is a range of ports; the zero value is empty.
+type Ports struct{ First, Last uint16 }
+
+func (r Ports) has(p uint16) bool { return p != 0 && r.First <= p && p <= r.Last }
 
 // DefaultPortsMin is the lowest data port where a Policy names none (RFC 2577, section 3).
 const DefaultPortsMin = 1024

@@ -115,6 +115,20 @@ func TestPolicy(t *testing.T) {
 			t.Errorf("opened %+v", d)
 		}
 	})
+	t.Run("reserved for this backend", func(t *testing.T) {
+		p := Policy{Reserved: func(p uint16) bool { return p >= 40000 }, Slice: Ports{50000, 50999}}
+		w, got := pasv(p, nil, usual)
+		readsPASV(t, got, w.opened[0])
+		if d := w.opened[0]; d.Port != 50000 {
+			t.Errorf("opened %+v, want the port that the backend named", d)
+		}
+		// Another port of the slice would lead elsewhere.
+		w, got = pasv(p, []uint16{50000}, usual)
+		readsPASV(t, got, w.opened[0])
+		if d := w.opened[0]; d.Port >= 40000 {
+			t.Errorf("opened %+v", d)
+		}
+	})
 	t.Run("all busy", func(t *testing.T) {
 		w, got := pasv(Policy{Reserved: func(uint16) bool { return true }}, nil, usual)
 		w.wantRefused(ReasonNoPort)
@@ -152,6 +166,9 @@ func TestPolicy(t *testing.T) {
 		w.wantOpened(1)
 		w.client("PORT 198,51,100,1,0,80\r\n")
 		w.wantOpened(1)
+		w = greeted(t, oneArm4(), Policy{FXPAllow: true})
+		w.client("PORT 198,51,100,1,195,80\r\n")
+		w.wantRefused(ReasonThirdParty)
 	})
 	t.Run("any source", func(t *testing.T) {
 		w, _ := pasv(Policy{DataSourceAny: true}, nil, usual)

@@ -64,7 +64,7 @@ func (s *Session) open(d DataConn, wish uint16, fits func(uint16) bool) (uint16,
 			return false, nil
 		}
 		fit = true
-		if !s.allowed(d.Passive, p) {
+		if !s.allowed(d.Passive, p, wish) {
 			return false, nil
 		}
 		tried++
@@ -98,13 +98,16 @@ func (s *Session) open(d DataConn, wish uint16, fits func(uint16) bool) (uint16,
 	return 0, ReasonNone, nil
 }
 
-// allowed reports whether a data connection may get port p.
-func (s *Session) allowed(passive bool, p uint16) bool {
+// allowed reports whether a data connection may get port p, where wish is its own.
+func (s *Session) allowed(passive bool, p, wish uint16) bool {
 	if p < max(s.policy.portsMin(), DefaultPortsMin) {
 		return false
 	}
 	if !passive {
 		return true
+	}
+	if p == wish && s.policy.Slice.has(p) {
+		return true // a firewall farther out may let in nothing but these
 	}
 	return p != s.ends.VIP.Port() && (s.policy.Reserved == nil || !s.policy.Reserved(p))
 }
