@@ -17,7 +17,8 @@ import (
 
 // What an expectation is made of in linux/netfilter/nfnetlink_conntrack.h.
 const (
-	msgExpectNew = 0 // IPCTNL_MSG_EXP_NEW
+	msgExpectNew    = 0 // IPCTNL_MSG_EXP_NEW
+	msgExpectDelete = 2
 
 	attrExpectMaster   = 1 // CTA_EXPECT_MASTER
 	attrExpectTuple    = 2
@@ -74,11 +75,17 @@ func (x *expecter) close() error {
 }
 
 // create creates an expectation. The error is the kernel's unix.Errno.
-func (x *expecter) create(e *conntrack.Expect) error {
+func (x *expecter) create(e *conntrack.Expect) error { return x.ask(appendExpect, e) }
+
+// remove removes the expectation of e's tuple, whosever it is. The error is unix.ENOENT where there is none.
+func (x *expecter) remove(e *conntrack.Expect) error { return x.ask(appendRemoval, e) }
+
+// ask sends a request about an expectation, and waits for the answer.
+func (x *expecter) ask(request func(b []byte, e *conntrack.Expect, seq uint32) []byte, e *conntrack.Expect) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.seq++
-	if err := x.socket.Send(appendExpect(x.out[:0], e, x.seq), nil); err != nil {
+	if err := x.socket.Send(request(x.out[:0], e, x.seq), nil); err != nil {
 		return err
 	}
 	for {
@@ -96,33 +103,51 @@ func (x *expecter) create(e *conntrack.Expect) error {
 	}
 }
 
-// appendExpect appends the request to create an expectation.
-func appendExpect(b []byte, e *conntrack.Expect, seq uint32) []byte {
+func expectHeader(typ uint8, flags uint16, e *conntrack.Expect, seq uint32) nfnl.Header {
 	h := nfnl.Header{
-		Subsystem: unix.NFNL_SUBSYS_CTNETLINK_EXP, Type: msgExpectNew, Seq: seq, Family: unix.AF_INET,
-		Flags: unix.NLM_F_ACK | unix.NLM_F_EXCL | unix.NLM_F_CREATE,
+		Subsystem: unix.NFNL_SUBSYS_CTNETLINK_EXP, Type: typ, Seq: seq, Family: unix.AF_INET, Flags: unix.NLM_F_ACK | flags,
 	}
 	if e.TupleMaster.IP.SourceAddress.Is6() {
 		h.Family = unix.AF_INET6
 	}
-	b = nfnl.Append(b, h)
+	return h
+}
+
+// appendRemoval appends the request to remove an expectation.
+func appendRemoval(b []byte, e *conntrack.Expect, seq uint32) []byte {
+	b = nfnl.Append(b, expectHeader(msgExpectDelete, 0, e, seq))
+	b = appendTuple(b, attrExpectTuple, &e.Tuple)
+	nfnl.Finish(b, 0)
+	return b
+}
+
+// appendExpect appends the request to create an expectation.
+func appendExpect(b []byte, e *conntrack.Expect, seq uint32) []byte {
+	b = nfnl.Append(b, expectHeader(msgExpectNew, unix.NLM_F_EXCL|unix.NLM_F_CREATE, e, seq))
 	b = appendTuple(b, attrExpectMaster, &e.TupleMaster)
 	b = appendTuple(b, attrExpectTuple, &e.Tuple)
 	b = appendTuple(b, attrExpectMask, &e.Mask)
 	b = appendUint32(b, attrExpectTimeout, e.Timeout)
-	b = nfnl.AppendAttrHeader(b, attrExpectFunction, len(e.Function))
-	b = append(b, e.Function...)
-	b = nfnl.AppendPadding(b, len(e.Function))
+	if e.Function != "" {
+		b = nfnl.AppendAttrHeader(b, attrExpectFunction, len(e.Function))
+		b = append(b, e.Function...)
+		b = nfnl.AppendPadding(b, len(e.Function))
+		b = appendNAT(b, &e.NAT)
+	}
+	nfnl.Finish(b, 0)
+	return b
+}
+
+func appendNAT(b []byte, n *conntrack.ExpectNAT) []byte {
 	start := len(b)
 	b = nfnl.Nest(b, attrExpectNAT)
 	direction := uint32(0)
-	if e.NAT.Direction {
+	if n.Direction {
 		direction = 1
 	}
 	b = appendUint32(b, attrNATDirection, direction)
-	b = appendTuple(b, attrNATTuple, &e.NAT.Tuple)
+	b = appendTuple(b, attrNATTuple, &n.Tuple)
 	nfnl.Close(b, start)
-	nfnl.Finish(b, 0)
 	return b
 }
 

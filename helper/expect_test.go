@@ -68,6 +68,17 @@ func TestAppendExpect(t *testing.T) {
 	}
 }
 
+// TestAppendRemoval names an expectation by its tuple alone.
+func TestAppendRemoval(t *testing.T) {
+	e := expectation(twoArm, ftp.DataConn{Port: 40001, To: at("203.0.113.9:40001")})
+	want := "4800000002020500000000000000000002000000" +
+		"340002801400018008000100" + "0a02000b" + "08000200" + "cb007109" +
+		"1c00028005000100060000000600020000000000" + "06000300" + "9c410000"
+	if got := hex.EncodeToString(appendRemoval(nil, &e, 0)); got != want {
+		t.Errorf("message differs\nwant %s\ngot  %s", want, got)
+	}
+}
+
 // TestAppendExpectFits checks that no expectation outgrows the buffer, and that none of it is allocated.
 func TestAppendExpectFits(t *testing.T) {
 	e := expectation(twoArm6, ftp.DataConn{Passive: true, Port: 50000, To: at("[fd00::11]:50000")})

@@ -86,11 +86,16 @@ func connectionOf(f *conntrack.Flow) Connection {
 func (t *kernelTracker) Expect(c Connection, d ftp.DataConn) error {
 	e := expectation(c, d)
 	err := t.expecter.create(&e)
+	if errors.Is(err, unix.EEXIST) {
+		if err = t.whose(&e); errors.Is(err, ftp.ErrPortBusy) && latestWins(c, d) {
+			err = t.replace(&e)
+		}
+	}
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, errors.Is(err, ftp.ErrPortBusy):
+		return err
 	case errors.Is(err, unix.EEXIST):
-		return t.whose(&e)
+		return ftp.ErrPortBusy // somebody was faster than replace
 	case errors.Is(err, unix.EBUSY):
 		return ftp.ErrPortBusy
 	case errors.Is(err, unix.ESHUTDOWN), errors.Is(err, unix.EOPNOTSUPP):
@@ -117,6 +122,22 @@ func (t *kernelTracker) whose(want *conntrack.Expect) error {
 	return ftp.ErrPortBusy
 }
 
+// latestWins tells whether an announcement puts an earlier one of the same data connection out of force: the client
+// listens on a port of its own, which cannot be exchanged for another. An earlier session of its may have announced
+// the port and not used it, and conntrack remembers that for as long as the session, and two minutes more. In one-arm
+// mode the port is ours, and we take another.
+func latestWins(c Connection, d ftp.DataConn) bool {
+	return !d.Passive && c.Seen.Addr() == c.Client.Addr()
+}
+
+// replace puts an expectation in the place of another.
+func (t *kernelTracker) replace(e *conntrack.Expect) error {
+	if err := t.expecter.remove(e); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("removing an earlier expectation: %w", err)
+	}
+	return t.expecter.create(e)
+}
+
 // sameExpectation tells whether the kernel's expectation does what the wanted one would.
 func sameExpectation(want, have *conntrack.Expect) bool {
 	return source(have.TupleMaster) == source(want.TupleMaster) &&
@@ -127,7 +148,8 @@ func sameExpectation(want, have *conntrack.Expect) bool {
 
 // expectation translates a data connection to ctnetlink's terms. The function nat-follow-master gives the data
 // connection the address translation of its control connection (net/netfilter/nf_nat_core.c); the string is sent as
-// it is, and the kernel wants the NUL.
+// it is, and the kernel wants the NUL. It knows the two ends of the control connection and no third, so a data
+// connection to another host (FXP) is announced without: then our own rules translate it, a source group above all.
 func expectation(c Connection, d ftp.DataConn) conntrack.Expect {
 	from, at := c.Client.Addr(), netip.AddrPortFrom(c.VIP.Addr(), d.Port)
 	if !d.Passive {
@@ -137,14 +159,19 @@ func expectation(c Connection, d ftp.DataConn) conntrack.Expect {
 	if d.AnySource {
 		maskFrom = zeros(from)
 	}
-	return conntrack.Expect{
+	e := conntrack.Expect{
 		TupleMaster: tuple(c.Client, c.VIP),
-		Tuple:       tuple(netip.AddrPortFrom(from, 0), at),
 		Mask:        tuple(netip.AddrPortFrom(maskFrom, 0), netip.AddrPortFrom(ones(from), 0xffff)),
 		Timeout:     300, // the kernel takes the carrier's
-		Function:    "nat-follow-master\x00",
-		NAT:         conntrack.ExpectNAT{Direction: !d.Passive, Tuple: tuple(d.To, at)},
 	}
+	if !d.Passive && d.To.Addr() != c.Client.Addr() {
+		e.Tuple = tuple(netip.AddrPortFrom(from, 0), d.To)
+		return e
+	}
+	e.Tuple = tuple(netip.AddrPortFrom(from, 0), at)
+	e.Function = "nat-follow-master\x00"
+	e.NAT = conntrack.ExpectNAT{Direction: !d.Passive, Tuple: tuple(d.To, at)}
+	return e
 }
 
 func tuple(src, dst netip.AddrPort) conntrack.Tuple {

@@ -69,6 +69,15 @@ func TestExpectation(t *testing.T) {
 			src: "10.2.0.11:0", dst: "10.2.0.1:50001", mask: "255.255.255.255", natReply: true, natSource: "203.0.113.9:40001",
 		},
 	}
+	t.Run("active, another host", func(t *testing.T) {
+		e := expectation(twoArm, ftp.DataConn{Port: 40001, To: at("198.51.100.7:40001")})
+		if e.Function != "" || e.NAT != (conntrack.ExpectNAT{}) || e.Tuple != tuple(at("10.2.0.11:0"), at("198.51.100.7:40001")) {
+			t.Errorf("%+v, want one to the other host, without translation", e)
+		}
+		if !sameExpectation(&e, &e) {
+			t.Error("it is not the same as itself")
+		}
+	})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			e := expectation(tt.conn, tt.data)
@@ -128,6 +137,24 @@ func TestSameExpectation(t *testing.T) {
 	for _, tt := range tests {
 		if got := sameExpectation(&want, &tt.have); got != tt.same {
 			t.Errorf("%s: same is %t", tt.name, got)
+		}
+	}
+}
+
+func TestLatestWins(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		conn Connection
+		data ftp.DataConn
+		want bool
+	}{
+		{"active, two-arm", twoArm, ftp.DataConn{}, true},
+		{"active, one-arm", oneArm, ftp.DataConn{}, false},
+		{"passive", twoArm, ftp.DataConn{Passive: true}, false},
+		{"active, IPv6", twoArm6, ftp.DataConn{}, true},
+	} {
+		if got := latestWins(tt.conn, tt.data); got != tt.want {
+			t.Errorf("%s: %t", tt.name, got)
 		}
 	}
 }
