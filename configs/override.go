@@ -74,25 +74,29 @@ func scalar(val any) (string, bool) {
 	return fmt.Sprint(val), true
 }
 
-// inFile tells whether the file has text at section.key.
+// inFile tells whether the file has text at section.key. Viper does not tell upper case from lower: what it found
+// under a key that is written otherwise is the file's, too, and reported as an unknown key.
 func inFile(root *yaml.Node, section, key, text string) bool {
-	n := child(child(root, section), key)
-	if n == nil {
-		return false
+	for _, s := range children(root, section) {
+		for _, n := range children(s, key) {
+			var val any
+			if n.Decode(&val) == nil && fmt.Sprint(val) == text {
+				return true
+			}
+		}
 	}
-	var val any
-	return n.Decode(&val) == nil && fmt.Sprint(val) == text
+	return false
 }
 
-// child returns the value of a key, or nil.
-func child(n *yaml.Node, key string) *yaml.Node {
-	if n == nil || n.Kind != yaml.MappingNode {
+// children returns the values of a key, in upper or lower case.
+func children(n *yaml.Node, key string) (found []*yaml.Node) {
+	if n.Kind != yaml.MappingNode {
 		return nil
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return n.Content[i+1]
+		if strings.EqualFold(n.Content[i].Value, key) {
+			found = append(found, n.Content[i+1])
 		}
 	}
-	return nil
+	return found
 }
