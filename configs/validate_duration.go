@@ -5,7 +5,7 @@ import "time"
 // span is what a key with a duration allows.
 type span struct {
 	least, most, byDefault time.Duration
-	zero                   bool // 0s is allowed as well
+	zero, whole            bool // 0s is allowed as well; seconds must be whole
 	want                   string
 	form, short, long      string // remedies
 }
@@ -24,7 +24,7 @@ var (
 		long:  "a server should have its share within the hour; 60s suits most",
 	}
 	affinitySpan = span{
-		least: time.Second, most: 720 * time.Hour, zero: true, want: wantAffinity,
+		least: time.Second, most: 720 * time.Hour, zero: true, whole: true, want: wantAffinity,
 		form:  "write a number with its unit, such as 1h",
 		short: "use 1s or more, or delete the key",
 		long:  "use 720h or less; each new connection of a client begins the time anew",
@@ -46,6 +46,8 @@ func (c *checker) duration(f field[string], s span) time.Duration {
 		c.at(f.pos, "is too short", s.want, s.short)
 	case d > s.most:
 		c.at(f.pos, "is too long", s.want, s.long)
+	case s.whole && d%time.Second != 0:
+		c.at(f.pos, "has a fraction of a second", s.want, "write whole seconds")
 	default:
 		return d
 	}

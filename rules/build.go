@@ -13,6 +13,7 @@ const (
 	priorityAssign  = -150
 	priorityDstNAT  = -100
 	priorityFilter  = 0
+	priorityLearn   = 90 // the client's address is its own until srcnat
 	prioritySrcNAT  = 100
 	priorityControl = 300
 )
@@ -31,15 +32,26 @@ func Build(cfg *configs.Config, state State, carrier string) *Ruleset {
 		if len(families) == 0 {
 			continue // no VIP uses it
 		}
-		chain := &Chain{Name: poolChain(p.Name)}
+		chain, learn := &Chain{Name: poolChain(p.Name)}, &Chain{Name: learnChain(p.Name)}
 		for _, f := range families {
 			slots := slotTable(cfg, p, state, f)
 			r.Sets = append(r.Sets, slots)
+			if p.Affinity > 0 {
+				a, clients, ports := affinity(p, f)
+				r.Affinity = append(r.Affinity, a)
+				r.Sets = append(r.Sets, clients, ports)
+				chain.Rules = append(chain.Rules, rule(MatchFamily{f}, MatchTCP{}, DNATKnown{f, a.Clients, a.Ports}))
+				learn.Rules = append(learn.Rules, rule(
+					MatchFamily{f}, MatchTCP{}, Remember{f, a.Clients, false}, Remember{f, a.Ports, true}))
+			}
 			chain.Rules = append(chain.Rules, rule(
 				MatchFamily{f}, MatchTCP{},
 				DNATSlot{Family: f, Scheduler: p.Scheduler, Slots: slots.Slots, Map: slots.Name}))
 		}
 		r.Chains = append(r.Chains, chain)
+		if len(learn.Rules) > 0 {
+			r.Chains = append(r.Chains, learn)
+		}
 	}
 	r.Chains = append(r.Chains, inspectChains(cfg)...)
 	r.Chains = append(r.Chains, labelsChain())
@@ -77,6 +89,7 @@ func familySets(cfg *configs.Config, f configs.Family) []*Set {
 		source     = set(stemSource, []Type{addr}, []Type{addr}, false)
 		passive    = set(stemPassive, endpoint, []Type{addr}, true)
 		checks     = set(stemChecks, []Type{Tag, addr, Service}, endpoint, false)
+		learn      = set(stemLearn, endpoint, []Type{Verdict}, false)
 	)
 	for i := range cfg.VIPs {
 		v := &cfg.VIPs[i]
@@ -88,6 +101,9 @@ func familySets(cfg *configs.Config, f configs.Family) []*Set {
 		key := addrPortBytes(vip, v.Port)
 		vips.add(Element{Key: key, Goto: poolChain(v.Pool)})
 		reset.add(Element{Key: key})
+		if pool.Affinity > 0 {
+			learn.add(Element{Key: key, Goto: learnChain(v.Pool)})
+		}
 		if v.Application == configs.FTPControl {
 			control.add(Element{Key: key})
 			if v.OnHelperDown == configs.Pass {
@@ -121,7 +137,7 @@ func familySets(cfg *configs.Config, f configs.Family) []*Set {
 		source.add(e)
 	}
 	checks.Elements = checkWays(cfg, f)
-	sets := []*Set{vips, control, pass, reset, masquerade, snat, source, passive, checks}
+	sets := []*Set{vips, control, pass, reset, masquerade, snat, source, passive, checks, learn}
 	for _, s := range sets {
 		sortElements(s.Elements)
 		s.Elements = slices.Compact(s.Elements) // two VIPs of one address share slices and source groups
@@ -186,6 +202,8 @@ func baseChains() []*Chain {
 		{Name: chainPrerouting, Base: &Base{Type: TypeNAT, Hook: HookPrerouting, Priority: priorityDstNAT}},
 		{Name: chainOutput, Base: &Base{Type: TypeNAT, Hook: HookOutput, Priority: priorityDstNAT}},
 		{Name: chainPostrouting, Base: &Base{Type: TypeNAT, Hook: HookPostrouting, Priority: prioritySrcNAT}},
+		{Name: chainAffinity, Base: &Base{Type: TypeNAT, Hook: HookPostrouting, Priority: priorityLearn}},
+		{Name: chainAffinityInput, Base: &Base{Type: TypeNAT, Hook: HookInput, Priority: priorityLearn}},
 		{Name: chainAssign, Base: &Base{Type: TypeFilter, Hook: HookPrerouting, Priority: priorityAssign}},
 		{Name: chainAssignOutput, Base: &Base{Type: TypeFilter, Hook: HookOutput, Priority: priorityAssign}},
 		{Name: chainControl, Base: &Base{Type: TypeFilter, Hook: HookPostrouting, Priority: priorityControl}},
@@ -218,6 +236,10 @@ func chainRules(chain string, f configs.Family) [][]Statement {
 			{MatchTCP{}, MatchDNATed{}, MatchInSet{original, setName(stemMasquerade, f)}, Masquerade{}},
 			{MatchTCP{}, MatchDNATed{}, SNATMap{original, setName(stemSNAT, f)}},
 			{SNATMap{Key{f, Source}, setName(stemSource, f)}},
+		}
+	case chainAffinity:
+		return [][]Statement{
+			{MatchTCP{}, MatchDNATed{}, VerdictMap{original, setName(stemLearn, f)}},
 		}
 	case chainAssign:
 		return [][]Statement{

@@ -109,10 +109,11 @@ func (p *Plan) diffSets(have, want *Ruleset) map[string]bool {
 			p.DelSets = append(p.DelSets, h)
 			redefined[w.Name] = true
 			p.addSet(w)
-		default:
+		case w.Timeout == 0:
 			p.diffElements(h, w)
 		}
 	}
+	p.forget(have, want)
 	for _, h := range have.Sets {
 		if old[h.Name] != nil {
 			p.DelSets = append(p.DelSets, h)
@@ -219,6 +220,14 @@ func refersTo(r Rule, objects, sets map[string]bool) bool {
 			if sets[s.Map] {
 				return true
 			}
+		case DNATKnown:
+			if sets[s.Clients] || sets[s.Ports] {
+				return true
+			}
+		case Remember:
+			if sets[s.Map] {
+				return true
+			}
 		case DNATMap:
 			if sets[s.Map] {
 				return true
@@ -264,7 +273,11 @@ func (s *Set) declaration() string {
 	if len(s.Key) == 0 {
 		return "set or map " + s.Name + " (not ours, or of another type)"
 	}
-	return fmt.Sprintf("%s %s { %s }", s.kind(), s.Name, s.typeText())
+	timeout := ""
+	if s.Timeout > 0 {
+		timeout = "; timeout " + timeText(s.Timeout)
+	}
+	return fmt.Sprintf("%s %s { %s%s }", s.kind(), s.Name, s.typeText(), timeout)
 }
 
 // elementsText lists elements by set, so that what goes and what comes for a key stand together.
@@ -275,6 +288,10 @@ func (p *Plan) elementsText(b *strings.Builder) {
 	}
 	write := func(sign string, s *Set) {
 		if s == nil {
+			return
+		}
+		if s.Timeout > 0 {
+			fmt.Fprintf(b, "%s %d elements of %s: clients of backends that hold no slots\n", sign, len(s.Elements), s.Name)
 			return
 		}
 		for _, e := range s.Elements {
@@ -359,5 +376,6 @@ func SlotDiff(have, want *Ruleset) *Plan {
 			p.diffElements(h, w)
 		}
 	}
+	p.forget(have, want)
 	return p
 }

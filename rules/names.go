@@ -32,6 +32,12 @@ const (
 	chainEmptyInput   = "empty-input"
 )
 
+// The chains that learn where clients are: their base chains see the first packet of a connection only.
+const (
+	chainAffinity      = "affinity"
+	chainAffinityInput = "affinity-input"
+)
+
 // stemInspect is the regular chain, one for each family, that control packets with payload go to.
 const stemInspect = "inspect"
 
@@ -61,7 +67,20 @@ const (
 	stemPassive    = "passive"    // passive slices: VIP . port range : backend address
 	stemChecks     = "checks"     // socket's tag . VIP . port : backend, for checks with through: vip
 	stemHelper     = "ftp"        // the ct helper objects
+	stemLearn      = "learn"      // VIPs of pools with affinity : goto their learning chain
 )
+
+// Stems of the maps that a pool with affinity has.
+const (
+	stemAffinity     = "affinity" // client : backend address
+	stemAffinityPort = "affport"  // client : backend port
+)
+
+// learnChain is the regular chain that remembers a pool's client.
+func learnChain(pool string) string { return "learn-" + pool }
+
+// AffinityName is the name of a pool's map of clients in one family: affinity4-farm.
+func AffinityName(pool string, f configs.Family) string { return setName(stemAffinity, f) + "-" + pool }
 
 // SlotsName is the name of a pool's slot table of one family: slots4-farm.
 func SlotsName(pool string, f configs.Family) string { return setName("slots", f) + "-" + pool }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"ftpvip/configs"
 )
@@ -16,6 +17,8 @@ type Ruleset struct {
 	Helpers []CTHelper
 	Sets    []*Set
 	Chains  []*Chain
+	// Affinity lists the maps of clients. It is empty in a ruleset that was read from the kernel.
+	Affinity []Affinity
 	// Strange lists what a table read from the kernel holds that none of ours ever does: flowtables, other
 	// objects, table flags. It is empty in a ruleset that Build made.
 	Strange []string
@@ -82,6 +85,9 @@ type Set struct {
 	Data     []Type
 	Interval bool // keys may be ranges in their last component
 	Slots    int  // for a slot table: its size, which nft prints in the map's type
+	// Timeout is set for what the kernel learns and forgets by itself: how long an element stays that no packet
+	// renews. Whole seconds, as the kernel counts in ticks.
+	Timeout  time.Duration
 	Elements []Element
 }
 
@@ -91,7 +97,7 @@ func (s *Set) IsMap() bool { return len(s.Data) > 0 }
 // sameShape tells whether two sets differ in nothing but their elements.
 func (s *Set) sameShape(o *Set) bool {
 	return s.Name == o.Name && slices.Equal(s.Key, o.Key) && slices.Equal(s.Data, o.Data) && s.Interval == o.Interval &&
-		s.Slots == o.Slots
+		s.Slots == o.Slots && s.Timeout == o.Timeout
 }
 
 // Element is one element of a set. The strings hold the very bytes of the kernel's registers, each component

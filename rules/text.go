@@ -50,6 +50,9 @@ func (s *Set) lines() []string {
 	if s.Slots > 0 {
 		lines = append(lines, fmt.Sprintf("size %d", s.Slots))
 	}
+	if s.Timeout > 0 {
+		lines = append(lines, fmt.Sprintf("size %d", AffinityMax), "flags dynamic,timeout", "timeout "+timeText(s.Timeout))
+	}
 	if s.Interval {
 		lines = append(lines, "flags interval")
 	}

@@ -24,7 +24,7 @@ func (k *Kernel) Commit(p *rules.Plan) error {
 	size, err := b.send(k.generation)
 	k.written += size
 	switch {
-	case errors.Is(err, unix.ERESTART):
+	case errors.Is(err, unix.ERESTART), errors.Is(err, unix.ENOENT) && p.Forgets():
 		return ErrChanged
 	case err != nil:
 		return fmt.Errorf("writing table inet %s (nothing was changed): %w", rules.TableName, explain(err))

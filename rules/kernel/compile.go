@@ -103,6 +103,10 @@ func action(s rules.Statement, native bool) ([]expr.Any, error) {
 				Type: expr.NATTypeDestNAT, Family: uint32(f.nfproto), RegAddrMin: reg1, RegAddrMax: reg1,
 				RegProtoMin: f.portRegister, RegProtoMax: f.portRegister, Specified: true,
 			}), nil
+	case rules.DNATKnown:
+		return known(s), nil
+	case rules.Remember:
+		return remember(s), nil
 	case rules.DNATMap:
 		return natMap(expr.NATTypeDestNAT, s.Key, s.Map, s.Port), nil
 	case rules.SNATMap:

@@ -50,7 +50,8 @@ func (k *Kernel) begin() (*nftables.Table, error) {
 	return k.find()
 }
 
-// ReadSlots returns the slot tables of want as the kernel has them, and nothing else; nil where our table is not.
+// ReadSlots returns the slot tables of want and the maps of clients as the kernel has them, and nothing else; nil
+// where our table is not.
 func (k *Kernel) ReadSlots(want *rules.Ruleset) (*rules.Ruleset, error) {
 	t, err := k.begin()
 	if err != nil || t == nil {
@@ -58,7 +59,7 @@ func (k *Kernel) ReadSlots(want *rules.Ruleset) (*rules.Ruleset, error) {
 	}
 	slots := &rules.Ruleset{}
 	for _, s := range want.Sets {
-		if s.Slots > 0 {
+		if s.Slots > 0 || s.Timeout > 0 {
 			slots.Sets = append(slots.Sets, s)
 		}
 	}
@@ -147,11 +148,15 @@ func (k *Kernel) readSet(s *nftables.Set, want *rules.Set) (*rules.Set, error) {
 	if want == nil || !sameAttributes(s, want) {
 		return set, nil // a shape of no types: it is deleted, whatever it holds
 	}
-	set.Key, set.Data, set.Interval, set.Slots = want.Key, want.Data, want.Interval, want.Slots
+	set.Key, set.Data, set.Interval, set.Slots, set.Timeout = want.Key, want.Data, want.Interval, want.Slots, want.Timeout
 	for try := 0; ; try++ {
 		elements, err := k.conn.GetSetElements(s)
 		if err != nil {
 			return nil, fmt.Errorf("reading the elements of %s: %w", s.Name, explain(err))
+		}
+		if want.Timeout > 0 {
+			set.Elements = readLearnt(elements, want)
+			return set, nil
 		}
 		set.Elements = make([]rules.Element, 0, len(elements))
 		for i := range elements {
@@ -185,6 +190,23 @@ func consistent(elements []rules.Element) bool {
 	return len(seen) == len(elements)
 }
 
+// dying is how long an element that the kernel forgets by itself has to live for us to see it: what is gone when we
+// want to delete it fails the whole transaction.
+const dying = 2 * time.Second
+
+// readLearnt reads what the kernel learnt. Such a list is never complete, as packets add to it meanwhile.
+func readLearnt(list []nftables.SetElement, want *rules.Set) []rules.Element {
+	elements := make([]rules.Element, 0, len(list))
+	seen := make(map[string]bool, len(list))
+	for i := range list {
+		if e := readElement(&list[i], want); list[i].Expires > dying && !seen[e.Key] {
+			seen[e.Key] = true
+			elements = append(elements, e)
+		}
+	}
+	return elements
+}
+
 func readElement(e *nftables.SetElement, want *rules.Set) rules.Element {
 	element := rules.Element{Key: string(e.Key), Data: string(e.Val)}
 	if want.Interval {
@@ -192,6 +214,9 @@ func readElement(e *nftables.SetElement, want *rules.Set) rules.Element {
 		if element.End == "" {
 			element.End = element.Key
 		}
+	}
+	for len(element.Data)%4 != 0 { // a register's bytes
+		element.Data += "\x00"
 	}
 	if isVerdict(want) {
 		element.Data, element.Goto = "", verdictChain(e.Val)
@@ -229,8 +254,8 @@ func sameAttributes(s *nftables.Set, want *rules.Set) bool {
 	return s.KeyType.GetNFTMagic() == w.keyType && s.KeyType.Bytes == w.keyLen && s.IsMap == want.IsMap() &&
 		(!s.IsMap || isVerdict(want) == (s.DataType.GetNFTMagic() == nftables.TypeVerdict.GetNFTMagic())) &&
 		(!s.IsMap || isVerdict(want) || s.DataType.GetNFTMagic() == w.dataType) &&
-		s.Interval == want.Interval && s.Size == uint32(want.Slots) && s.Concatenation == (w.flags&setConcat != 0) &&
-		!s.HasTimeout && !s.Constant && !s.Dynamic
+		s.Interval == want.Interval && s.Size == w.size && s.Concatenation == (w.flags&setConcat != 0) &&
+		s.Timeout == want.Timeout && s.HasTimeout == (want.Timeout > 0) && s.Dynamic == (want.Timeout > 0) && !s.Constant
 }
 
 func (k *Kernel) readChains(r *rules.Ruleset, want *rules.Ruleset) error {

@@ -26,6 +26,7 @@ type attributes struct {
 	flags             uint32
 	keyType, keyLen   uint32
 	dataType, dataLen uint32
+	size              uint32 // how many elements there may be; 0: any number
 }
 
 func attributesOf(s *rules.Set) attributes {
@@ -36,6 +37,13 @@ func attributesOf(s *rules.Set) attributes {
 		if len(s.Key) > 1 {
 			a.flags |= setConcat // a range within a concatenation: the pipapo set
 		}
+	}
+	if s.Timeout > 0 {
+		a.flags |= unix.NFT_SET_TIMEOUT | unix.NFT_SET_EVAL
+		a.size = rules.AffinityMax
+	}
+	if s.Slots > 0 {
+		a.size = uint32(s.Slots)
 	}
 	if s.IsMap() {
 		a.flags |= unix.NFT_SET_MAP
@@ -56,6 +64,9 @@ func typeAndLength(types []rules.Type) (id, length uint32) {
 		id = id<<concatBits | datatypes[t].id
 		length += (datatypes[t].size + 3) / 4 * 4
 	}
+	if len(types) == 1 {
+		length = datatypes[types[0]].size
+	}
 	return id, length
 }
 
@@ -72,18 +83,21 @@ func (b *batch) set(s *rules.Set, id uint32) error {
 			ae.Uint32(unix.NFTA_SET_DATA_TYPE, a.dataType)
 			ae.Uint32(unix.NFTA_SET_DATA_LEN, a.dataLen)
 		}
-		if s.Slots > 0 || a.flags&setConcat != 0 {
-			nested(ae, unix.NFTA_SET_DESC, func(ae *netlink.AttributeEncoder) { describeSet(ae, s) })
+		if s.Timeout > 0 {
+			ae.Uint64(unix.NFTA_SET_TIMEOUT, uint64(s.Timeout.Milliseconds()))
+		}
+		if a.size > 0 || a.flags&setConcat != 0 {
+			nested(ae, unix.NFTA_SET_DESC, func(ae *netlink.AttributeEncoder) { describeSet(ae, s, a.size) })
 		}
 		ae.Bytes(unix.NFTA_SET_USERDATA, userData(s))
 	})
 }
 
-// describeSet tells the size of a slot table, so that the kernel takes a hash table that never has to grow, or the
+// describeSet tells the size of a table, so that the kernel takes a hash table that never has to grow, or the
 // lengths of a concatenation's parts.
-func describeSet(ae *netlink.AttributeEncoder, s *rules.Set) {
-	if s.Slots > 0 {
-		ae.Uint32(unix.NFTA_SET_DESC_SIZE, uint32(s.Slots))
+func describeSet(ae *netlink.AttributeEncoder, s *rules.Set, size uint32) {
+	if size > 0 {
+		ae.Uint32(unix.NFTA_SET_DESC_SIZE, size)
 		return
 	}
 	nested(ae, setDescConcat, func(ae *netlink.AttributeEncoder) {
