@@ -75,7 +75,7 @@ func (a *app) apply(ctx context.Context, asJSON bool) error {
 			return err
 		}
 	}
-	p, err := commit(k, func() (*rules.Ruleset, error) { return k.Read(want) },
+	p, err := commitTo(want, k, func() (*rules.Ruleset, error) { return k.Read(want) },
 		func(have *rules.Ruleset) *rules.Plan { return rules.Diff(have, want) })
 	if err != nil {
 		return err

@@ -61,6 +61,18 @@ func commit(k *kernel.Kernel, read func() (*rules.Ruleset, error), plan func(hav
 	return nil, fmt.Errorf("%w, %d times in a row: another program keeps changing them; try again", err, attempts)
 }
 
+// commitTo is commit towards want. Where clients are remembered it looks a second time: one that connected between
+// our reading and our writing may be remembered on a backend that is no member any more.
+func commitTo(want *rules.Ruleset, k *kernel.Kernel, read func() (*rules.Ruleset, error),
+	plan func(have *rules.Ruleset) *rules.Plan,
+) (*rules.Plan, error) {
+	p, err := commit(k, read, plan)
+	if err == nil && !p.Empty() && len(want.Affinity) > 0 {
+		_, err = commit(k, read, plan)
+	}
+	return p, err
+}
+
 // updateSlots writes the slot elements that differ, in one transaction, and nothing else. Where our table is not in
 // the kernel it warns, and the next apply does it. The caller holds the lock.
 func (a *app) updateSlots(cfg *configs.Config, now known) (*rules.Plan, error) {
@@ -74,7 +86,7 @@ func (a *app) updateSlots(cfg *configs.Config, now known) (*rules.Plan, error) {
 	}
 	defer a.close(k)
 	missing := false
-	p, err := commit(k, func() (*rules.Ruleset, error) { return k.ReadSlots(want) },
+	p, err := commitTo(want, k, func() (*rules.Ruleset, error) { return k.ReadSlots(want) },
 		func(have *rules.Ruleset) *rules.Plan {
 			if missing = have == nil; missing {
 				return &rules.Plan{}
