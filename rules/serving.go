@@ -13,6 +13,8 @@ type Serving struct {
 	Tiers   [2]int        // the lowest and the highest tier that serves
 	Members []configs.Backend
 	Quorum  bool // Pool has its min_members
+
+	Fit, Need int // of the pool whose clients they are: its own members, were it alone, and how many are a quorum
 }
 
 // Serving picks who serves the clients of pool p in family f.
@@ -25,8 +27,11 @@ type Serving struct {
 // Only backends with an address of the family count, and a family has its quorum when all its backends are members.
 func (s State) Serving(cfg *configs.Config, p *configs.Pool, f configs.Family) Serving {
 	var left Serving
+	own := s.within(p, f)
+	left.Fit, left.Need = own.Fit, own.Need
 	for _, q := range cfg.Chain(p.Name) {
 		sv := s.within(q, f)
+		sv.Fit, sv.Need = own.Fit, own.Need
 		if sv.Quorum {
 			return sv
 		}
@@ -56,7 +61,8 @@ func (s State) within(p *configs.Pool, f configs.Family) Serving {
 			sv.Members = append(sv.Members, b)
 		}
 	}
-	sv.Quorum = len(sv.Members) >= need
+	sv.Fit, sv.Need = len(sv.Members), need
+	sv.Quorum = sv.Fit >= sv.Need
 	return sv
 }
 

@@ -35,6 +35,9 @@ type vipStatus struct {
 	Scheduler   string          `json:"scheduler"`
 	Slots       int             `json:"slots"` // of the pool, in each family
 	Members     int             `json:"members"`
+	Own         int             `json:"backends_of_pool"` // Backends may list those of a fallback as well
+	Serving     []servingStatus `json:"serving"`          // for each family of the VIP
+	Affinity    string          `json:"affinity,omitempty"`
 	Backends    []backendStatus `json:"backends"`
 }
 
@@ -44,6 +47,8 @@ type backendStatus struct {
 	State        string   `json:"state"` // up, down, unknown
 	Member       bool     `json:"member"`
 	Weight       int      `json:"weight"`
+	SlowStart    int      `json:"slow_start_percent,omitempty"` // of its weight
+	Tier         int      `json:"tier"`
 	Slots4       int      `json:"slots4"` // in the kernel now
 	Slots6       int      `json:"slots6"`
 	Share        float64  `json:"share"` // of the pool's filled slots, 0..1
@@ -154,34 +159,43 @@ func vipState(cfg *configs.Config, v *configs.VIP, have *rules.Ruleset, now know
 	for _, addr := range v.Addrs.All() {
 		vs.Addresses = append(vs.Addresses, netip.AddrPortFrom(addr, v.Port).String())
 	}
-	for i := range p.Backends {
-		b := &p.Backends[i]
-		ref := configs.Ref{Pool: p.Name, Backend: b.Name}
-		st := now.health.Backends[ref]
-		bs := backendStatus{Name: b.Name, State: st.Status.String(), Member: state.IsMember(ref), Weight: b.Weight}
-		bs.decided(now.admin.Backends[ref])
-		if !st.Last.OK {
-			bs.Reason = st.Last.Reason
-		}
-		for _, addr := range b.Addrs.All() {
-			at := netip.AddrPortFrom(addr, b.Port)
-			bs.Addresses = append(bs.Addresses, at.String())
-			if addr.Is4() {
-				bs.Slots4 = held[at]
-			} else {
-				bs.Slots6 = held[at]
+	vs.Own = len(p.Backends)
+	members, pools := vs.serve(cfg, p, v, have, state)
+	for _, q := range pools {
+		for i := range q.Backends {
+			b := &q.Backends[i]
+			ref := configs.Ref{Pool: q.Name, Backend: b.Name}
+			st := now.health.Backends[ref]
+			bs := backendStatus{
+				Name: b.Name, State: st.Status.String(), Member: members[ref], Weight: b.Weight, Tier: b.Tier, SlowStart: state.Ramp[ref],
 			}
-			if vip := v.Addrs.Of(configs.FamilyOf(addr)); vip.IsValid() {
-				bs.Connections += connections[netip.AddrPortFrom(vip, v.Port)][at]
+			if q != p {
+				bs.Name = ref.String()
 			}
+			bs.decided(now.admin.Backends[ref])
+			if !st.Last.OK {
+				bs.Reason = st.Last.Reason
+			}
+			for _, addr := range b.Addrs.All() {
+				at := netip.AddrPortFrom(addr, b.Port)
+				bs.Addresses = append(bs.Addresses, at.String())
+				if addr.Is4() {
+					bs.Slots4 = held[at]
+				} else {
+					bs.Slots6 = held[at]
+				}
+				if vip := v.Addrs.Of(configs.FamilyOf(addr)); vip.IsValid() {
+					bs.Connections += connections[netip.AddrPortFrom(vip, v.Port)][at]
+				}
+			}
+			if filled > 0 {
+				bs.Share = float64(bs.Slots4+bs.Slots6) / float64(filled)
+			}
+			if bs.Member && q == p {
+				vs.Members++
+			}
+			vs.Backends = append(vs.Backends, bs)
 		}
-		if filled > 0 {
-			bs.Share = float64(bs.Slots4+bs.Slots6) / float64(filled)
-		}
-		if bs.Member {
-			vs.Members++
-		}
-		vs.Backends = append(vs.Backends, bs)
 	}
 	return vs
 }

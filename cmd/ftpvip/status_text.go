@@ -49,7 +49,8 @@ func (s *status) tableText() string {
 func (v *vipStatus) write(b *strings.Builder, now time.Time) {
 	fmt.Fprintf(b, "VIP %s  %s  %s\n", v.Name, strings.Join(v.Addresses, "  "), v.Application)
 	fmt.Fprintf(b, "pool %s  %s  %d slots  %d of %d backends are members\n",
-		v.Pool, v.Scheduler, v.Slots, v.Members, len(v.Backends))
+		v.Pool, v.Scheduler, v.Slots, v.Members, v.Own)
+	v.writeServing(b)
 	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	row := func(cells ...any) { _, _ = fmt.Fprintf(tw, "  %v\t%v\t%v\t%v\t%v\t%v\t%v\n", cells...) }
 	row("BACKEND", "STATE", "SLOTS v4", "SLOTS v6", "SHARE", "CONTROL", "ADDRESSES")
@@ -60,6 +61,7 @@ func (v *vipStatus) write(b *strings.Builder, now time.Time) {
 	_ = tw.Flush() // a strings.Builder never fails
 	for _, x := range v.Backends {
 		x.writeAdmin(b, now)
+		x.writeSlowStart(b)
 		if x.Reason != "" {
 			fmt.Fprintf(b, "  %s: %s\n", x.Name, x.Reason)
 		}
