@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// wayTag is the upper half of all tags, so that no other program's socket has one by chance: "ft".
-const wayTag = 0x6674 << 16
+// WayTag is the upper half of all tags, so that no other program's socket has one by chance: "ft".
+const WayTag = 0x6674 << 16
 
 // WayVIP is the VIP by which checks with `through: vip` reach the pool: the first that has the family, of those that the
 // pool may serve, also as a fallback. It is invalid where there is none.
@@ -40,7 +40,7 @@ func (c *Config) WayTags() map[Ref]uint32 {
 				tag++
 			}
 			taken[tag] = true
-			tags[ref] = wayTag | uint32(tag)
+			tags[ref] = WayTag | uint32(tag)
 		}
 	}
 	return tags

@@ -77,6 +77,8 @@ type (
 		Family         configs.Family
 		Clients, Ports string
 	}
+	// MatchUntagged matches packets of all sockets but those of health checks, whose way is no client's.
+	MatchUntagged struct{}
 	// Remember writes the packet's destination, or the port of it, to the map's element for the client. One that
 	// is there already stays, and its time begins anew.
 	Remember struct {
@@ -90,6 +92,18 @@ type (
 func (s DNATKnown) Text() string {
 	ip := nftFamily(s.Family)
 	return fmt.Sprintf("dnat %s to %s saddr map @%s : %s saddr map @%s", ip, ip, s.Clients, ip, s.Ports)
+}
+
+// tagHalf is the half of a tag that all tags have in common.
+const tagHalf = 0xffff0000
+
+// TagMask is that half, and what it holds.
+func (MatchUntagged) TagMask() (mask, tag uint32) { return tagHalf, configs.WayTag }
+
+// Text implements Statement.
+func (s MatchUntagged) Text() string {
+	mask, tag := s.TagMask()
+	return fmt.Sprintf("meta priority & %x:0 != %x:0", mask>>16, tag>>16)
 }
 
 // Text implements Statement.

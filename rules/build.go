@@ -239,7 +239,7 @@ func chainRules(chain string, f configs.Family) [][]Statement {
 		}
 	case chainAffinity:
 		return [][]Statement{
-			{MatchTCP{}, MatchDNATed{}, VerdictMap{original, setName(stemLearn, f)}},
+			{MatchTCP{}, MatchDNATed{}, MatchUntagged{}, VerdictMap{original, setName(stemLearn, f)}},
 		}
 	case chainAssign:
 		return [][]Statement{

@@ -1,11 +1,25 @@
 package kernel
 
 import (
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
 	"ftpvip/rules"
 )
+
+// untagged compares the common half of a socket's tag.
+func untagged(s rules.MatchUntagged) []expr.Any {
+	mask, tag := s.TagMask()
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: reg1},
+		&expr.Bitwise{
+			SourceRegister: reg1, DestRegister: reg1, Len: 4,
+			Mask: binaryutil.NativeEndian.PutUint32(mask), Xor: make([]byte, 4),
+		},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(tag)},
+	}
+}
 
 // known looks the client up in both maps: its backend's address goes to reg1, the port to reg2.
 func known(s rules.DNATKnown) []expr.Any {

@@ -84,6 +84,8 @@ func statement(s rules.Statement, native bool) ([]expr.Any, error) {
 		return firstByte(0, 255), nil
 	case rules.MatchTLSRecord:
 		return firstByte(20, 23), nil
+	case rules.MatchUntagged:
+		return untagged(s), nil
 	case rules.MatchOpaque:
 		return label(rules.OpaqueLabel), nil
 	default:

@@ -21,8 +21,8 @@ type pools struct {
 	own, spare *vip // one VIP, with the servers of the one pool or the other
 }
 
-// newPools builds it. Own is what the pool has besides its backends, tiers are theirs.
-func newPools(t *testing.T, a arrangement, tiers [2]int, own string) *pools {
+// newPools builds it. Own is what the pool has besides its backends and its health, tiers are the backends'.
+func newPools(t *testing.T, a arrangement, tiers [2]int, own string, health ...string) *pools {
 	t.Helper()
 	a.kinds = []server.Kind{server.VSFTPD, server.PyFTPDlib}
 	f := newFarm(t, a)
@@ -31,7 +31,7 @@ func newPools(t *testing.T, a arrangement, tiers [2]int, own string) *pools {
 	for _, v := range []*vip{p.own, p.spare} {
 		v.put(t, "file", content("file", fileSize))
 	}
-	f.configure(t, p.config(tiers, own))
+	f.configure(t, p.config(tiers, own, health))
 	return p
 }
 
@@ -45,13 +45,14 @@ func (f *farm) configure(t *testing.T, text string) {
 	f.startHelper(t)
 }
 
-func (p *pools) config(tiers [2]int, own string) string {
+func (p *pools) config(tiers [2]int, own string, health []string) string {
 	var w strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&w, format+"\n", args...) }
 	addrs := func(a configs.Addrs) string { return fmt.Sprintf("[%q, %q]", a.V4, a.V6) }
 	line("vips: [{name: ftp, addresses: %s, port: 21, pool: farm}]\npools:", addrs(p.own.VIP))
-	pool := func(name, keys string, v *vip, tiers [2]int) {
-		line("- name: %s\n  snat: %s\n  health: {rise: %d, fall: %d, timeout: 2s}", name, cmp.Or(v.SNAT, "none"), rise, fall)
+	pool := func(name, keys string, v *vip, tiers [2]int, health ...string) {
+		line("- name: %s\n  snat: %s\n  health: {rise: %d, fall: %d, timeout: 2s%s}", name, cmp.Or(v.SNAT, "none"), rise, fall,
+			strings.Join(append([]string{""}, health...), ", "))
 		for key := range strings.SplitSeq(keys, ",") {
 			line("  %s", strings.TrimSpace(key))
 		}
@@ -60,7 +61,7 @@ func (p *pools) config(tiers [2]int, own string) string {
 			line("  - {name: %s, addresses: %s, tier: %d}", b.Name, addrs(b.Addrs), tiers[i])
 		}
 	}
-	pool("farm", own, p.own, tiers)
+	pool("farm", own, p.own, tiers, health...)
 	pool("sorry", "", p.spare, [2]int{1, 1})
 	return w.String()
 }
@@ -239,9 +240,12 @@ func TestSlowStart(t *testing.T) {
 
 // TestAffinity: a client stays, whatever the scheduler says, until its server dies; and then where it went to.
 func TestAffinity(t *testing.T) {
-	for _, scheduler := range []string{"round-robin", "random"} {
-		t.Run(scheduler, func(t *testing.T) {
-			p := newPools(t, arrangement{clients: 8}, [2]int{1, 1}, "affinity: 1h, fallback: sorry, scheduler: "+scheduler)
+	for _, tt := range []struct{ scheduler, through string }{
+		{"round-robin", "backend"}, {"random", "backend"}, {"round-robin", "vip"},
+	} {
+		t.Run(tt.scheduler+", checked through "+tt.through, func(t *testing.T) {
+			p := newPools(t, arrangement{clients: 8}, [2]int{1, 1}, "affinity: 1h, fallback: sorry, scheduler: "+tt.scheduler,
+				"through: "+tt.through)
 			p.health(t, 1)
 			first := p.landings(t, p.own)
 			for range 3 {
