@@ -69,6 +69,7 @@ type OnAllDown string
 // The choices.
 const (
 	AllDownEmpty    OnAllDown = "empty"     // nobody serves: clients are refused at once
+	AllDownFallback OnAllDown = "fallback"  // the pool's fallback serves
 	AllDownKeepLast OnAllDown = "keep-last" // who served last goes on, in case it is the check that is wrong
 )
 

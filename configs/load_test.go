@@ -34,7 +34,7 @@ func TestReference(t *testing.T) {
 				{Name: "ftp2", Addrs: addrsOf("10.2.0.12", "fd00::12"), Port: 21, Weight: 10, Tier: 1,
 					PassivePorts: PortRange{51000, 51999}},
 			},
-			Health: defaultHealth(CheckFTPBanner),
+			Health: withFallback(defaultHealth(CheckFTPBanner)),
 		}, {
 			Name: "sorry", Scheduler: SourceHash, SNAT: SNAT{Mode: SNATNone}, SourceGroup: "ftp", MinMembers: 1,
 			Backends: []Backend{{Name: "spare", Addrs: addrsOf("10.2.0.21", "fd00::21"), Port: 21, Weight: 10, Tier: 1}},
@@ -145,4 +145,9 @@ func defaultHealth(check Check) Health {
 		Jitter: 10, Through: ThroughBackend, User: "anonymous", Password: "ftpvip@",
 		TLS: TLS{Mode: TLSNone, MinVersion: "1.2"}, Modes: []DataMode{ModePASV, ModeEPSV}, OnAllDown: AllDownEmpty,
 	}
+}
+
+func withFallback(h Health) Health {
+	h.OnAllDown = AllDownFallback
+	return h
 }

@@ -17,7 +17,7 @@ var (
 	tlsModes    = []TLSMode{TLSNone, TLSExplicit, TLSImplicit}
 	tlsVersions = []string{"1.0", "1.1", "1.2", "1.3"}
 	dataModes   = []DataMode{ModePASV, ModeEPSV, ModePORT, ModeEPRT}
-	onAllDowns  = []OnAllDown{AllDownEmpty, AllDownKeepLast}
+	onAllDowns  = []OnAllDown{AllDownEmpty, AllDownFallback, AllDownKeepLast}
 )
 
 // Defaults and limits of health.
@@ -80,7 +80,7 @@ func (c *checker) health(raw rawHealth) Health {
 
 		Command:   c.command(raw.command),
 		Flap:      c.flap(raw.flap),
-		OnAllDown: choose(c.report, raw.onAllDown, onAllDowns, AllDownEmpty),
+		OnAllDown: choose(c.report, raw.onAllDown, onAllDowns, ""),
 		Notify:    c.command(raw.notify),
 	}
 	h.IntervalDown = c.duration(raw.intervalDown, intervalSpan(h.Interval))
@@ -237,6 +237,7 @@ func (c *checker) healthCheck(p *Pool, raw rawPool, users []VIP) {
 	c.unread(p.Health.Check, h)
 	c.healthFamilies(p, h)
 	c.checkSource(p, raw)
+	c.allDown(p, raw)
 	if h.source.state == absent && p.Health.Through == ThroughVIP {
 		p.Health.Source = p.SNAT.Addrs // what the server sees has as many digits then as what the check says in PORT
 	}
@@ -245,6 +246,27 @@ func (c *checker) healthCheck(p *Pool, raw rawPool, users []VIP) {
 	}
 	if p.Health.Through == ThroughVIP && len(users) == 0 {
 		c.at(h.through.pos, "no VIP uses this pool", list(throughs), "use through: backend, or let a VIP use the pool")
+	}
+}
+
+// allDown makes on_all_down and fallback agree.
+func (c *checker) allDown(p *Pool, raw rawPool) {
+	f := raw.health.onAllDown
+	switch p.Health.OnAllDown {
+	case "":
+		p.Health.OnAllDown = AllDownEmpty
+		if p.Fallback != "" {
+			p.Health.OnAllDown = AllDownFallback
+		}
+	case AllDownFallback:
+		if raw.fallback.state == absent {
+			c.at(f.pos, "the pool has no fallback", list(onAllDowns), "add fallback: POOL to the pool, or use empty or keep-last")
+		}
+	case AllDownEmpty, AllDownKeepLast:
+		if raw.fallback.state == given {
+			c.at(f.pos, fmt.Sprintf("the pool has a fallback (%s), which serves then", quoted(p.Fallback)), list(onAllDowns),
+				"use on_all_down: fallback, or delete the pool's fallback")
+		}
 	}
 }
 

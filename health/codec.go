@@ -68,6 +68,9 @@ func Decode(b []byte) (File, error) {
 		if st.Rise < 0 || st.Fall < 0 {
 			return File{}, fmt.Errorf("decoding health state: %s: a negative counter", key)
 		}
+		if st.Status != Down && (st.Kept || !st.Held.IsZero()) {
+			return File{}, fmt.Errorf("decoding health state: %s: kept or held, but not down", key)
+		}
 		f.Backends[configs.Ref{Pool: pool, Backend: backend}] = st
 	}
 	return f, nil

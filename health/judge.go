@@ -3,6 +3,8 @@ package health
 import (
 	"fmt"
 	"time"
+
+	"ftpvip/configs"
 )
 
 // Status is the judgement on a backend.
@@ -54,6 +56,10 @@ type State struct {
 	Last    Outcome   `json:"last"`             // that result
 
 	Returned bool `json:"returned,omitzero"` // it is up and was down before: its slow start began at Since
+
+	Changes []time.Time `json:"changes,omitempty"`   // of status, within the window of flap
+	Held    time.Time   `json:"held_until,omitzero"` // down until then whatever the checks say, because it flapped
+	Kept    bool        `json:"kept,omitzero"`       // down, and a member all the same: nobody else is left
 }
 
 // Outcome is a Result in the form that is kept and shown.
@@ -65,7 +71,7 @@ type Outcome struct {
 }
 
 // Member tells whether health lets the backend hold slots. Every backend that is not judged down may.
-func (s State) Member() bool { return s.Status != Down }
+func (s State) Member() bool { return s.Status != Down || s.Kept }
 
 // Transition is a change of status. The zero value is no change.
 type Transition struct {
@@ -93,8 +99,8 @@ func (t Transition) String() string {
 //
 // The failures and successes are in a row: one result of the other kind sets the count back to zero. As in
 // keepalived, a backend starts in service; as in haproxy, rise and fall of less than 1 count as 1. An
-// inconclusive result changes nothing.
-func Judge(prev State, r Result, rise, fall int, now time.Time) (State, Transition) {
+// inconclusive result changes nothing. A backend that changes more often than h.Flap allows is held down.
+func Judge(prev State, r Result, h configs.Health, now time.Time) (State, Transition) {
 	if r.Inconclusive() {
 		return prev, Transition{}
 	}
@@ -102,32 +108,64 @@ func Judge(prev State, r Result, rise, fall int, now time.Time) (State, Transiti
 	next.Checked = now
 	next.Last = outcome(r)
 	next.Rise, next.Fall = 0, 0
+	if !now.Before(prev.Held) || h.Flap == (configs.Flap{}) {
+		next.Held = time.Time{}
+	}
 	switch {
 	case r.OK() && prev.Status == Down:
-		next.Rise = prev.Rise + 1
-		if next.Rise >= rise {
+		next.Rise = min(prev.Rise+1, max(h.Rise, 1))
+		if next.Rise >= h.Rise && next.Held.IsZero() {
 			next.Status = Up
 		}
 	case r.OK():
 		next.Status = Up
 	case prev.Status != Down:
 		next.Fall = prev.Fall + 1
-		if next.Fall >= fall {
+		if next.Fall >= h.Fall {
 			next.Status = Down
 		}
 	}
 	if next.Status == prev.Status {
 		return next, Transition{}
 	}
+	if prev.Status != Unknown {
+		next.dampen(h.Flap, now)
+	}
+	next.Rise, next.Fall = 0, 0
+	if next.Status == prev.Status { // held where it was
+		return next, Transition{}
+	}
 	next.Since = now
 	next.Returned = prev.Status == Down
-	next.Rise, next.Fall = 0, 0
 	return next, Transition{From: prev.Status, To: next.Status}
+}
+
+// dampen notes a change of status. With one too many within the window, the backend is down for as long as the window.
+func (s *State) dampen(flap configs.Flap, now time.Time) {
+	if flap == (configs.Flap{}) {
+		s.Changes = nil
+		return
+	}
+	recent := make([]time.Time, 0, len(s.Changes)+1) // never written to in place: the state before has it too
+	for _, t := range s.Changes {
+		if t.After(now.Add(-flap.Window)) {
+			recent = append(recent, t)
+		}
+	}
+	s.Changes = append(recent, now)
+	if len(s.Changes) > flap.Changes {
+		s.Status, s.Held, s.Changes = Down, now.Add(flap.Window), nil
+	}
 }
 
 // outcome returns the form of r that is kept.
 func outcome(r Result) Outcome {
 	return Outcome{OK: r.OK(), Step: r.Step, Reason: r.Reason, LatencyMS: millis(r.Took)}
+}
+
+// result is the opposite, without the cause.
+func (o Outcome) result() Result {
+	return Result{Step: o.Step, Reason: o.Reason, Took: time.Duration(o.LatencyMS * float64(time.Millisecond))}
 }
 
 // millis returns d in milliseconds, to the microsecond.

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"ftpvip/configs"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -49,14 +51,14 @@ func TestJudge(t *testing.T) {
 			var got []string
 			for _, c := range tt.results {
 				now = now.Add(time.Second)
-				next, change := Judge(st, results[c], tt.rise, tt.fall, now)
+				next, change := Judge(st, results[c], configs.Health{Rise: tt.rise, Fall: tt.fall}, now)
 				if want := (Transition{From: st.Status, To: next.Status}); want.Changed() && change != want || !want.Changed() && change != (Transition{}) {
 					t.Errorf("transition %+v from %v to %v", change, st.Status, next.Status)
 				}
 				if change.Changed() != next.Since.Equal(now) {
 					t.Errorf("since %v at %v, transition %v", next.Since, now, change)
 				}
-				if c == '?' && next != st {
+				if c == '?' && !cmp.Equal(next, st) {
 					t.Errorf("an inconclusive result made %+v of %+v", next, st)
 				}
 				if next.Member() != (next.Status != Down) {
@@ -75,7 +77,7 @@ func TestJudge(t *testing.T) {
 func TestJudgeRemembers(t *testing.T) {
 	prev := State{Status: Up, Since: t0, Fall: 2, Checked: t0.Add(time.Minute)}
 	now := t0.Add(time.Hour)
-	got, change := Judge(prev, Result{Step: StepBanner, Reason: "why", Took: 1234567 * time.Nanosecond}, 2, 3, now)
+	got, change := Judge(prev, Result{Step: StepBanner, Reason: "why", Took: 1234567 * time.Nanosecond}, configs.Health{Rise: 2, Fall: 3}, now)
 	want := State{Status: Down, Since: now, Checked: now, Last: Outcome{Step: StepBanner, Reason: "why", LatencyMS: 1.234}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -21,20 +21,24 @@ type plan struct {
 	needs map[configs.Ref][]job // by backend, IPv4 first
 }
 
-// makePlan lists what must be probed. Pools whose check is none, or is not in probes, need nothing.
-func makePlan(cfg *configs.Config, prev File, probes Probes) plan {
+// makePlan lists what must be probed: of the backends in only, or of all where that is nil. Pools whose check is none, or is
+// not in probes, need nothing.
+func makePlan(cfg *configs.Config, prev File, probes Probes, only map[configs.Ref]bool) plan {
 	p := plan{needs: make(map[configs.Ref][]job)}
 	checked := make(map[job]time.Time)
 	tags := cfg.WayTags()
 	for i := range cfg.Pools {
 		pool := &cfg.Pools[i]
-		if probes[pool.Health.Check] == nil {
+		if probes[pool.Health.Check] == nil || !wanted(pool, only) {
 			continue
 		}
 		families := served(cfg, pool)
 		makeSpec := specOf(cfg, pool)
 		for _, b := range pool.Backends {
 			ref := configs.Ref{Pool: pool.Name, Backend: b.Name}
+			if only != nil && !only[ref] {
+				continue
+			}
 			spec := (*Spec)(nil)
 			if pool.Health.Check != configs.CheckTCP && pool.Health.Check != configs.CheckFTPBanner {
 				spec = makeSpec(b)
@@ -62,6 +66,13 @@ func makePlan(cfg *configs.Config, prev File, probes Probes) plan {
 	}
 	slices.SortStableFunc(p.jobs, func(a, b job) int { return checked[a].Compare(checked[b]) })
 	return p
+}
+
+// wanted tells whether a pool has a backend in only.
+func wanted(pool *configs.Pool, only map[configs.Ref]bool) bool {
+	return only == nil || slices.ContainsFunc(pool.Backends, func(b configs.Backend) bool {
+		return only[configs.Ref{Pool: pool.Name, Backend: b.Name}]
+	})
 }
 
 // longest returns the longest timeout of the plan.

@@ -63,7 +63,7 @@ func TestReturned(t *testing.T) {
 		want bool
 	}{{good, false}, {good, false}, {bad, false}, {good, true}, {good, true}, {bad, false}, {good, true}} {
 		now = now.Add(time.Second)
-		st, _ = Judge(st, step.r, 1, 1, now)
+		st, _ = Judge(st, step.r, configs.Health{Rise: 1, Fall: 1}, now)
 		if st.Returned != step.want {
 			t.Errorf("step %d: %v, returned %v, want %v", i, st.Status, st.Returned, step.want)
 		}

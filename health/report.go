@@ -23,7 +23,8 @@ type PoolReport struct {
 	TimeoutMS  float64         `json:"timeout_ms"`                    // milliseconds
 	Rise       int             `json:"rise"`                          // successes in a row that are needed
 	Fall       int             `json:"fall"`                          // failures in a row that are needed
-	Members    int             `json:"members"`                       // backends that health lets hold slots
+	MinMembers int             `json:"min_members,omitzero"`          // fewer, and other tiers or the fallback help
+	Members    int             `json:"members"`                       // backends that health and admin let hold slots
 	Memberless []int           `json:"memberless_families,omitempty"` // 4, 6: families that a VIP serves with this pool, without a member
 	Backends   []BackendReport `json:"backends"`                      // in the order of the configuration
 }
@@ -37,6 +38,9 @@ type BackendReport struct {
 	Since      time.Time       `json:"since,omitzero"`      // when Status began
 	Rise       int             `json:"rise"`                // successes in a row so far, while down
 	Fall       int             `json:"fall"`                // failures in a row so far, while not down
+	Held       time.Time       `json:"held_until,omitzero"` // down until then, because it flapped
+	Kept       bool            `json:"kept,omitzero"`       // down, and a member because nobody else is left
+	Admin      string          `json:"admin,omitempty"`     // drained or disabled: no member, whatever its status
 	Outcome                    // of this round, all addresses together
 	Addresses  []AddressReport `json:"addresses,omitempty"` // of this round, IPv4 first; none with the check none
 }
@@ -62,13 +66,14 @@ func (r Report) Empty() []string {
 func newPoolReport(p *configs.Pool) PoolReport {
 	return PoolReport{
 		Name: p.Name, Check: p.Health.Check, TimeoutMS: millis(p.Health.Timeout),
-		Rise: p.Health.Rise, Fall: p.Health.Fall, Backends: []BackendReport{},
+		Rise: p.Health.Rise, Fall: p.Health.Fall, MinMembers: p.MinMembers, Backends: []BackendReport{},
 	}
 }
 
 func newBackendReport(name string, st State, change Transition, r Result) BackendReport {
 	return BackendReport{
 		Name: name, Status: st.Status, Member: st.Member(), Transition: change, Since: st.Since, Rise: st.Rise, Fall: st.Fall,
+		Held: st.Held, Kept: st.Kept,
 		Outcome: outcome(r),
 	}
 }

@@ -21,65 +21,51 @@ type Options struct {
 	Probes  Probes           // nil: DefaultProbes
 	Sockets int              // probes at the same time; 0: DefaultSockets
 	Now     func() time.Time // nil: time.Now
+
+	// Admin has the backends that an admin took out, with the word for it. They are checked and judged like others, so
+	// that they come back as what they are; but they count for nothing while they are out.
+	Admin map[configs.Ref]string
+}
+
+// Found is what the probes of a round found.
+type Found struct {
+	begin, end time.Time
+	needs      map[configs.Ref][]job // of the backends that were looked at
+	results    map[job]Result
 }
 
 // Round probes every backend of cfg once, all at the same time, and judges what it finds: next is prev brought up
-// to date, and report says what was found. next holds the backends of cfg only.
+// to date, and report says what was found. It is Look and Settle.
+func Round(ctx context.Context, cfg *configs.Config, prev File, o Options) (next File, report Report, err error) {
+	found, err := Look(ctx, cfg, prev, o)
+	if err != nil {
+		return prev, Report{}, err
+	}
+	next, report, _ = Settle(cfg, prev, found, o)
+	return next, report, nil
+}
+
+// Look probes every backend of cfg once, all at the same time.
 //
 // State is kept for each backend, not for each address: a backend of two families is probed in both and fails if one
 // of them fails. Only the families that a VIP of the pool serves count; where no VIP uses the pool, all do. An
 // address that backends of several pools share is probed once for each different check and timeout.
 //
-// A round lasts no longer than the longest timeout and a second. Where there are more addresses than
+// It lasts no longer than the longest timeout and a second. Where there are more addresses than
 // sockets and too many of them are dead, some get no socket in time; these stay as they were, the report warns, and
 // they come first in the next round.
 //
-// The error is ctx's, when it ends before the round: then next is prev, as an interrupted probe proves nothing.
-func Round(ctx context.Context, cfg *configs.Config, prev File, o Options) (next File, report Report, err error) {
+// The error is ctx's, when it ends before the round: an interrupted probe proves nothing.
+func Look(ctx context.Context, cfg *configs.Config, prev File, o Options) (Found, error) {
 	o = o.withDefaults()
-	begin := o.Now()
-	p := makePlan(cfg, prev, o.Probes)
-	results := run(ctx, p, o)
+	found := Found{begin: o.Now()}
+	p := makePlan(cfg, prev, o.Probes, nil)
+	found.results, found.needs = run(ctx, p, o), p.needs
 	if err := ctx.Err(); err != nil {
-		return prev, Report{}, fmt.Errorf("checking the backends: %w", err)
+		return Found{}, fmt.Errorf("checking the backends: %w", err)
 	}
-	end := o.Now()
-
-	next = prev.For(cfg)
-	next.Round = stamp(begin)
-	report = Report{Time: stamp(begin), DurationMS: millis(end.Sub(begin)), Pools: []PoolReport{}}
-	for i := range cfg.Pools {
-		pool := &cfg.Pools[i]
-		pr := newPoolReport(pool)
-		for _, b := range pool.Backends {
-			ref := configs.Ref{Pool: pool.Name, Backend: b.Name}
-			jobs := p.needs[ref]
-			r := look(pool.Health.Check, o.Probes, jobs, results)
-			st, change := Judge(next.Backends[ref], r, pool.Health.Rise, pool.Health.Fall, stamp(end))
-			next.Backends[ref] = st
-			br := newBackendReport(b.Name, st, change, r)
-			for _, j := range jobs {
-				br.Addresses = append(br.Addresses, AddressReport{Address: j.target.Addr, Outcome: outcome(results[j])})
-			}
-			pr.Backends = append(pr.Backends, br)
-		}
-		pr.count(pool, served(cfg, pool))
-		report.Pools = append(report.Pools, pr)
-		report.warn(pr)
-	}
-	return next, report, nil
-}
-
-// look returns the result of a backend with these jobs.
-func look(check configs.Check, probes Probes, jobs []job, results map[job]Result) Result {
-	switch {
-	case check == configs.CheckNone:
-		return Result{}
-	case probes[check] == nil:
-		return fail(StepLocal, fmt.Sprintf("this program has no check %s", check), nil)
-	default:
-		return combine(jobs, results)
-	}
+	found.end = o.Now()
+	return found, nil
 }
 
 // run does the jobs of p, at most o.Sockets at a time, and returns when all have ended.

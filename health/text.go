@@ -29,6 +29,9 @@ func WriteText(w io.Writer, r Report) error {
 		for _, f := range p.Memberless {
 			fmt.Fprintf(&out, "; NO MEMBER for IPv%d", f)
 		}
+		if p.MinMembers > 1 && p.Members < p.MinMembers {
+			fmt.Fprintf(&out, "; FEWER than min_members %d", p.MinMembers)
+		}
 		fmt.Fprintf(&out, " (check %s)\n", p.Check)
 	}
 	_, err := w.Write(trimLines(out.Bytes()))
@@ -36,10 +39,19 @@ func WriteText(w io.Writer, r Report) error {
 }
 
 func (b BackendReport) stateCell() string {
+	s := b.Status.String()
 	if b.Transition.Changed() {
-		return b.Transition.String()
+		s = b.Transition.String()
 	}
-	return b.Status.String()
+	switch {
+	case b.Admin != "":
+		s += ", " + b.Admin
+	case b.Kept:
+		s += ", kept"
+	case !b.Held.IsZero():
+		s += ", held"
+	}
+	return s
 }
 
 // countCell says how far a backend is on its way to another state.
@@ -62,10 +74,17 @@ func (b BackendReport) latencyCell() string {
 }
 
 func (b BackendReport) reasonCell() string {
-	if b.Step == StepNone {
-		return ""
+	s := ""
+	if !b.Held.IsZero() {
+		s = "it flaps, and is held down until " + b.Held.Format(time.RFC3339)
 	}
-	return string(b.Step) + ": " + b.Reason
+	if b.Step == StepNone {
+		return s
+	}
+	if s != "" {
+		s += "; "
+	}
+	return s + string(b.Step) + ": " + b.Reason
 }
 
 // age returns how long ago since was, in two units at most.

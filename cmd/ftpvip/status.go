@@ -24,6 +24,7 @@ type status struct {
 	VIPs      []vipStatus  `json:"vips"`
 	Helper    helperStatus `json:"helper"`
 	LastRound time.Time    `json:"last_health_round,omitzero"`
+	RoundLate bool         `json:"health_round_late"` // nobody checks any more, or never did
 	Warnings  []string     `json:"warnings,omitempty"`
 }
 
@@ -116,6 +117,8 @@ func (a *app) status(ctx context.Context) (*status, error) {
 		return nil, err
 	}
 	s := &status{VIPs: []vipStatus{}, LastRound: now.health.Round, Warnings: strangers(cfg, now.admin)}
+	expected := health.Expected(cfg)
+	s.RoundLate = expected > 0 && time.Since(s.LastRound) > expected
 	s.compare(have, want)
 	if s.Helper, err = helperState(cfg.Helper); err != nil {
 		return nil, err

@@ -25,10 +25,14 @@ func (s *status) write(w io.Writer, now time.Time) error {
 		writeFigures(&b, s.Helper.Live, now)
 	}
 	if s.LastRound.IsZero() {
-		b.WriteString("last health round: never\n")
+		b.WriteString("last health round: never")
 	} else {
-		fmt.Fprintf(&b, "last health round: %s ago\n", now.Sub(s.LastRound).Round(time.Second))
+		fmt.Fprintf(&b, "last health round: %s ago", now.Sub(s.LastRound).Round(time.Second))
 	}
+	if s.RoundLate {
+		b.WriteString(", LATE: is ftpvip-health.timer or ftpvip-health-watch.service active?")
+	}
+	b.WriteByte('\n')
 	for _, warning := range s.Warnings {
 		fmt.Fprintf(&b, "warning: %s\n", warning)
 	}

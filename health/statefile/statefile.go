@@ -16,6 +16,9 @@ import (
 // maxSize is the biggest file that is read, in bytes; 10,000 backends need some 4 MiB.
 const maxSize = 64 << 20
 
+// fileMode is that of state files.
+const fileMode = 0o640
+
 // ErrNoDir says that the state directory does not exist.
 var ErrNoDir = errors.New("the state directory does not exist")
 
@@ -76,7 +79,7 @@ func (f File[T]) Write(dir string, b []byte) error {
 			return fmt.Errorf("keeping a corrupt %s aside: %w", f.What, err)
 		}
 	}
-	if err := replace(f.Path(dir), b); err != nil {
+	if err := Replace(f.Path(dir), b, fileMode); err != nil {
 		return fmt.Errorf("writing %s: %w", f.What, err)
 	}
 	return nil
@@ -98,15 +101,15 @@ func (f File[T]) Snapshot(dir string) (restore func() error, err error) {
 		return nil, fmt.Errorf("reading %s: %w", f.What, err)
 	}
 	return func() error {
-		if err := replace(path, b); err != nil {
+		if err := Replace(path, b, fileMode); err != nil {
 			return fmt.Errorf("restoring %s: %w", f.What, err)
 		}
 		return nil
 	}, nil
 }
 
-// replace gives the file at path a new content.
-func replace(path string, b []byte) (err error) {
+// Replace gives the file at path a new content, atomically and durably.
+func Replace(path string, b []byte, mode fs.FileMode) (err error) {
 	dir, name := filepath.Split(path)
 	tmp, err := os.CreateTemp(dir, "."+name+".*")
 	if err != nil {
@@ -121,7 +124,7 @@ func replace(path string, b []byte) (err error) {
 	if _, err := tmp.Write(b); err != nil {
 		return err
 	}
-	if err := tmp.Chmod(0o640); err != nil {
+	if err := tmp.Chmod(mode); err != nil {
 		return err
 	}
 	if err := tmp.Sync(); err != nil {

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"ftpvip/configs"
+	"ftpvip/health"
+)
+
+// How often a watch writes what changes nobody's state: the state file, so that everybody sees that checks are done, and
+// the slots, for slow starts and for what others did to the table.
+const (
+	saveEvery  = time.Second
+	slotsEvery = 5 * time.Second
+	watchWait  = 3 * time.Second // for the lock: the watchdog is hungry
+)
+
+// maxUntold is how many rounds may wait for their notify commands.
+const maxUntold = 64
+
+// watcher is a running `health --watch`.
+type watcher struct {
+	*app
+	ctx           context.Context
+	cfg           atomic.Pointer[configs.Config]
+	textfile      string
+	watchdog      time.Duration // 0: none
+	known         health.File
+	saved, synced time.Time
+	fed           time.Time
+	untold        chan untold
+}
+
+// untold is a round's events that the world has yet to hear of.
+type untold struct {
+	cfg    *configs.Config
+	events []health.Event
+}
+
+// watch checks each backend at its interval until SIGTERM or SIGINT. SIGHUP reloads the configuration; a wrong one is
+// refused, and the old one goes on.
+func (a *app) watch(ctx context.Context, textfile string) error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	unlock, err := a.lock(ctx, lockRound, 0)
+	if errors.Is(err, errLocked) {
+		return errors.Join(errRoundRuns, err)
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	w := &watcher{app: a, ctx: ctx, textfile: textfile, untold: make(chan untold, maxUntold)}
+	w.cfg.Store(cfg)
+	if w.known, err = a.healthFile(cfg); err != nil {
+		return err
+	}
+	if w.watchdog, err = daemon.SdWatchdogEnabled(false); err != nil {
+		return err
+	}
+	defer w.reloads()()
+	told := make(chan struct{})
+	go func() { defer close(told); w.tellAll() }()
+	w.notify(daemon.SdNotifyReady)
+	a.log.Info("watching", "pools", len(cfg.Pools))
+	health.Watch{Config: w.cfg.Load, Found: w.found}.Run(ctx, w.known)
+	w.notify(daemon.SdNotifyStopping)
+	close(w.untold)
+	<-told
+	return w.last()
+}
+
+// reloads makes SIGHUP read the configuration anew, until the function that it returns is called.
+func (w *watcher) reloads() (stop func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	go func() {
+		for range hangup {
+			cfg, err := w.config()
+			if err != nil {
+				w.log.Error("the new configuration is refused, the old one stays", "err", err)
+				continue
+			}
+			w.cfg.Store(cfg)
+			w.log.Info("configuration reloaded")
+		}
+	}()
+	return func() { signal.Stop(hangup); close(hangup) }
+}
+
+// found settles what was found. What goes wrong is told, and the next call has another chance.
+func (w *watcher) found(found health.Found) health.File {
+	now := time.Now()
+	cfg := w.cfg.Load()
+	write := when{state: now.Sub(w.saved) >= saveEvery, kernel: now.Sub(w.synced) >= slotsEvery, wait: watchWait}
+	done, err := w.settle(w.ctx, cfg, w.known, found, write)
+	if err != nil && w.ctx.Err() == nil {
+		w.log.Error("what was found could not be carried out", "err", err)
+	}
+	if done.next.Backends == nil {
+		return w.known // nothing was judged
+	}
+	w.known = done.next
+	changed := len(done.events) > 0
+	if write.state || changed {
+		w.saved = now
+		if w.textfile != "" {
+			if err := health.WriteTextfile(w.textfile, done.report); err != nil {
+				w.log.Error(err.Error())
+			}
+		}
+	}
+	if err == nil && (write.kernel || changed) {
+		w.synced = now
+	} else if err != nil {
+		w.synced = time.Time{} // soon again
+	}
+	for _, warning := range done.report.Warnings {
+		w.log.Debug(warning)
+	}
+	for _, e := range done.events {
+		w.log.Info("backend changed", "pool", e.Pool, "backend", e.Backend, "from", e.From.String(), "to", e.To.String(), "what", e.String())
+	}
+	w.enqueue(cfg, done.events)
+	if w.watchdog > 0 && now.Sub(w.fed) >= w.watchdog/4 {
+		w.fed = now
+		w.notify(daemon.SdNotifyWatchdog)
+	}
+	return w.known
+}
+
+// enqueue hands events to tellAll. Where commands are too slow for it, the history says that nobody was told.
+func (w *watcher) enqueue(cfg *configs.Config, events []health.Event) {
+	if len(events) == 0 {
+		return
+	}
+	select {
+	case w.untold <- untold{cfg, events}:
+		return
+	default:
+	}
+	for i := range events {
+		events[i].Did = append(events[i].Did, "NOT notified: too many changes wait for their commands already")
+	}
+	if err := health.AppendHistory(w.v.GetString("state-dir"), events); err != nil {
+		w.log.Error(err.Error())
+	}
+}
+
+// tellAll runs until the queue is closed and empty. Also a watch that is ending tells what it did.
+func (w *watcher) tellAll() {
+	for u := range w.untold {
+		if err := w.tell(context.WithoutCancel(w.ctx), u.cfg, u.events); err != nil {
+			w.log.Error(err.Error())
+		}
+	}
+}
+
+// last writes what is known when the watch ends.
+func (w *watcher) last() error {
+	dir, err := w.stateDir()
+	if err != nil {
+		return err
+	}
+	unlock, err := w.lock(context.WithoutCancel(w.ctx), lockChange, lockWait)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return w.known.Save(dir)
+}
+
+// notify tells systemd something; elsewhere there is nobody to tell.
+func (w *watcher) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		w.log.Warn("systemd cannot be told", "state", state, "err", err)
+	}
+}

@@ -1,0 +1,66 @@
+package health
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"ftpvip/configs"
+)
+
+// Notify's limits.
+const (
+	NotifyTime     = 5 * time.Second // for all commands of a round together
+	notifyParallel = 16
+)
+
+// Notify runs the pools' notify commands, one for each change of status that no admin has made void, several at a time
+// and none longer than NotifyTime after the call. It returns one note for each event, "" where nothing was to do.
+func Notify(ctx context.Context, cfg *configs.Config, events []Event) []string {
+	ctx, cancel := context.WithTimeout(ctx, NotifyTime)
+	defer cancel()
+	notes := make([]string, len(events))
+	var wg sync.WaitGroup
+	free := make(chan struct{}, notifyParallel)
+	for i, e := range events {
+		pool := cfg.Pool(e.Pool)
+		if pool == nil || len(pool.Health.Notify) == 0 || !e.Changed() || e.Admin != "" {
+			continue
+		}
+		wg.Go(func() {
+			select {
+			case free <- struct{}{}:
+				defer func() { <-free }()
+			case <-ctx.Done():
+			}
+			notes[i] = notify(ctx, pool.Health.Notify, e)
+		})
+	}
+	wg.Wait()
+	return notes
+}
+
+func notify(ctx context.Context, command []string, e Event) string {
+	if ctx.Err() != nil {
+		return fmt.Sprintf("NOT notified: no time was left for %s", command[0])
+	}
+	line, err := runCommand(ctx, command, []string{
+		"FTPVIP_POOL=" + e.Pool,
+		"FTPVIP_BACKEND=" + e.Backend,
+		"FTPVIP_FROM=" + e.From.String(),
+		"FTPVIP_TO=" + e.To.String(),
+		"FTPVIP_STEP=" + string(e.Step),
+		"FTPVIP_REASON=" + e.Reason,
+		"FTPVIP_TIME=" + e.Time.Format(time.RFC3339),
+	})
+	switch {
+	case err == nil:
+		return "notified by " + command[0]
+	case ctx.Err() != nil:
+		return fmt.Sprintf("NOT notified: %s did not end within %v and was killed", command[0], NotifyTime)
+	case line == "":
+		return fmt.Sprintf("NOT notified: %s: %v", command[0], err)
+	}
+	return fmt.Sprintf("NOT notified: %s: %v: %s", command[0], err, quote(line))
+}
