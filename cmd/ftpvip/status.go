@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ftpvip/configs"
+	"ftpvip/health"
 	"ftpvip/helper"
 	"ftpvip/helper/live"
 	"ftpvip/rules"
