@@ -1,0 +1,117 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ftpvip/configs"
+)
+
+// How full conntrack's table may be, in percent.
+const (
+	conntrackHigh = 80
+	conntrackFull = 95
+)
+
+func judgeConntrack(f *Facts) []Finding {
+	var list []Finding
+	count, _ := strconv.Atoi(f.sysctl("net/netfilter/nf_conntrack_count"))
+	limit, _ := strconv.Atoi(f.sysctl("net/netfilter/nf_conntrack_max"))
+	if limit > 0 && count*100 >= limit*conntrackHigh {
+		fi := Finding{
+			ID: "conntrack-full", Severity: Warning,
+			What:   fmt.Sprintf("conntrack's table is %d %% full: %d of %d", count*100/limit, count, limit),
+			Why:    "when it is full, new control and data connections are dropped",
+			Remedy: []string{sysctlCommand("net/netfilter/nf_conntrack_max", strconv.Itoa(2*max(limit, count)))},
+			Keep:   keepSysctl,
+		}
+		if count*100 >= limit*conntrackFull {
+			fi.Severity = Error
+		}
+		list = append(list, fi)
+	}
+	if f.sysctl("net/netfilter/nf_conntrack_acct") == "0" {
+		list = append(list, Finding{
+			ID: "no-accounting", Severity: Note,
+			What:   "conntrack does not count bytes",
+			Why:    "the helper's log and `ftpvip sessions` cannot say how much was transferred",
+			Remedy: []string{sysctlCommand("net/netfilter/nf_conntrack_acct", "1")},
+			Keep:   keepSysctl,
+		})
+	}
+	if f.sysctl("net/netfilter/nf_conntrack_tcp_loose") == "1" {
+		list = append(list, Finding{
+			ID: "tcp-loose", Severity: Note,
+			What: "conntrack takes up TCP connections in their middle (nf_conntrack_tcp_loose=1, the kernel's default)",
+			Why: "where an entry was lost, the rest of a session gets a slot as if it were new, maybe of another backend; with 0 it is invalid, " +
+				"and the client connects again. Pairs with conntrackd need 0 or a firewall that drops what is invalid",
+			Remedy: []string{sysctlCommand("net/netfilter/nf_conntrack_tcp_loose", "0")},
+			Keep:   keepSysctl,
+		})
+	}
+	return list
+}
+
+// judgeKernelHelper finds the automatic assignment of the kernel's helper, which kernels before 6.0 have.
+func judgeKernelHelper(f *Facts) []Finding {
+	if !f.on("net/netfilter/nf_conntrack_helper") {
+		return nil
+	}
+	fi := Finding{
+		ID: "auto-helper", Severity: Note,
+		What:   "the kernel assigns its own conntrack helpers to known ports by itself (nf_conntrack_helper=1)",
+		Why:    "with nf_conntrack_ftp loaded, its helper would sit on port 21 before ours and rewrite after us",
+		Remedy: []string{sysctlCommand("net/netfilter/nf_conntrack_helper", "0")},
+		Keep:   keepSysctl,
+	}
+	on21 := slices.ContainsFunc(f.Config.VIPs, func(v configs.VIP) bool { return v.Application == configs.FTPControl && v.Port == 21 })
+	if f.Modules["nf_conntrack_ftp"] && on21 {
+		fi.Severity = Error
+		fi.What = "nf_conntrack_ftp is loaded and assigned to port 21 by itself (nf_conntrack_helper=1)"
+		fi.Why = "a control connection has one helper: the kernel's takes the place of ours, and rewrites replies by its own rules"
+	}
+	return []Finding{fi}
+}
+
+func judgeFeatures(f *Facts) []Finding {
+	if f.NoAdmin {
+		return nil
+	}
+	var list []Finding
+	if !f.Kernel.Queue {
+		list = append(list, Finding{
+			ID: "no-nft-queue", Severity: Note,
+			What: "this kernel has no nft queue statement (module nft_queue); the xtables target NFQUEUE serves instead",
+			Why:  "transfers work the same; `nft list ruleset` shows the rule well only where iptables is installed, and its text cannot be loaded again",
+		})
+	}
+	if !f.Kernel.CTHelper {
+		fi := Finding{
+			ID: "no-cthelper", Severity: Note,
+			What: "this kernel has no nfnetlink_cthelper; its SANE helper carries the control connections",
+			Why:  "transfers work the same; control connections show helper=sane in `conntrack -L`",
+		}
+		if f.Config.Helper.Carrier == configs.CarrierCTHelper {
+			fi.Severity = Error
+			fi.What = "this kernel has no nfnetlink_cthelper, which helper.carrier: cthelper asks for"
+			fi.Why = "apply fails, and without a carrier no data connection can be announced"
+			fi.Remedy = []string{"modprobe nfnetlink_cthelper"}
+			fi.Keep = "nfnetlink_cthelper in /etc/modules-load.d/ftpvip.conf, or helper.carrier: auto"
+		}
+		list = append(list, fi)
+	}
+	return list
+}
+
+func judgeLegacy(f *Facts) []Finding {
+	if len(f.Legacy) == 0 {
+		return nil
+	}
+	return []Finding{{
+		ID: "legacy-iptables", Severity: Note,
+		What: "iptables-legacy has tables here (" + strings.Join(f.Legacy, ", ") + "), whose rules doctor does not see",
+		Why:  "they may drop FTP or translate the VIPs, unseen: look with iptables-legacy-save and ip6tables-legacy-save",
+	}}
+}
