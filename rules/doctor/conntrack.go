@@ -41,12 +41,13 @@ func judgeConntrack(f *Facts) []Finding {
 			Keep:   keepSysctl,
 		})
 	}
-	if f.sysctl("net/netfilter/nf_conntrack_tcp_loose") == "1" {
+	moves := func(p configs.Pool) bool { return p.Scheduler != configs.SourceHash }
+	if f.sysctl("net/netfilter/nf_conntrack_tcp_loose") == "1" && slices.ContainsFunc(f.Config.Pools, moves) {
 		list = append(list, Finding{
 			ID: "tcp-loose", Severity: Note,
 			What: "conntrack takes up TCP connections in their middle (nf_conntrack_tcp_loose=1, the kernel's default)",
-			Why: "where an entry was lost, the rest of a session gets a slot as if it were new, maybe of another backend; with 0 it is invalid, " +
-				"and the client connects again. Pairs with conntrackd need 0 or a firewall that drops what is invalid",
+			Why: "a session whose entry was lost gets a slot as if it were new. With source-hash that is the same backend; with another " +
+				"scheduler, which a pool here has, it may be one that knows nothing of it. With 0 such packets are invalid",
 			Remedy: []string{sysctlCommand("net/netfilter/nf_conntrack_tcp_loose", "0")},
 			Keep:   keepSysctl,
 		})

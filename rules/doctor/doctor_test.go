@@ -163,6 +163,10 @@ func TestJudge(t *testing.T) {
 		{"conntrack filling", func(f *Facts) { f.Sysctls["net/netfilter/nf_conntrack_count"] = "801" }, []string{"warning conntrack-full sysctl -w net.netfilter.nf_conntrack_max=2000"}},
 		{"conntrack full", func(f *Facts) { f.Sysctls["net/netfilter/nf_conntrack_count"] = "990" }, []string{"error conntrack-full sysctl -w net.netfilter.nf_conntrack_max=2000"}},
 		{"no accounting", func(f *Facts) { f.Sysctls["net/netfilter/nf_conntrack_acct"] = "0" }, []string{"note no-accounting sysctl -w net.netfilter.nf_conntrack_acct=1"}},
+		{"loose TCP, the same slot", func(f *Facts) {
+			f.Sysctls["net/netfilter/nf_conntrack_tcp_loose"] = "1"
+			f.Config.Pools[0].Scheduler = configs.SourceHash
+		}, nil},
 		{"loose TCP", func(f *Facts) { f.Sysctls["net/netfilter/nf_conntrack_tcp_loose"] = "1" }, []string{"note tcp-loose sysctl -w net.netfilter.nf_conntrack_tcp_loose=0"}},
 		{"automatic helper", func(f *Facts) {
 			f.Sysctls["net/netfilter/nf_conntrack_helper"] = "1"
