@@ -210,6 +210,7 @@ func baseChains() []*Chain {
 		{Name: chainControlInput, Base: &Base{Type: TypeFilter, Hook: HookInput, Priority: priorityControl}},
 		{Name: chainEmpty, Base: &Base{Type: TypeFilter, Hook: HookForward, Priority: priorityFilter}},
 		{Name: chainEmptyInput, Base: &Base{Type: TypeFilter, Hook: HookInput, Priority: priorityFilter}},
+		provokeChain(),
 	}
 	for _, c := range chains {
 		for _, f := range configs.Families {
@@ -217,6 +218,7 @@ func baseChains() []*Chain {
 				c.Rules = append(c.Rules, rule(append([]Statement{MatchFamily{f}}, statements...)...))
 			}
 		}
+		c.Rules = append(c.Rules, endedRules(c.Name)...)
 	}
 	return chains
 }

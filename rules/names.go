@@ -30,6 +30,7 @@ const (
 	chainControlInput = "control-input"
 	chainEmpty        = "empty"
 	chainEmptyInput   = "empty-input"
+	chainProvoke      = "provoke"
 )
 
 // The chains that learn where clients are: their base chains see the first packet of a connection only.

@@ -144,6 +144,20 @@ func (MatchPayload) Text() string { return "@ih,0,8 0-255" }
 func (MatchOpaque) Text() string { return fmt.Sprintf("ct label %d", OpaqueLabel) }
 
 // Text implements Statement.
+func (MatchEnded) Text() string { return fmt.Sprintf("ct label %d", EndedLabel) }
+
+// Text implements Statement.
+func (MatchNoReset) Text() string { return "tcp flags & rst == 0x0" }
+
+// Text implements Statement. A priority is written as the major and minor number of a traffic class.
+func (MatchProvoking) Text() string {
+	return fmt.Sprintf("meta priority %x:%x", ProvokingPriority>>16, ProvokingPriority&0xffff)
+}
+
+// Text implements Statement.
+func (NoTrack) Text() string { return "notrack" }
+
+// Text implements Statement.
 func (MatchTLSRecord) Text() string { return "@ih,0,8 20-23" }
 
 // Text implements Statement.

@@ -136,7 +136,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.AddCommand(a.checkCommand(), a.applyCommand(), a.diffCommand(), a.flushCommand(), a.helperCommand(),
 		a.healthCommand(), a.statusCommand(), a.sessionsCommand(), a.versionCommand())
-	root.AddCommand(a.doctorCommand(), a.drainCommand(), a.enableCommand(), a.weightCommand())
+	root.AddCommand(a.doctorCommand(), a.drainCommand(), a.disableCommand(), a.enableCommand(), a.weightCommand())
 	root.AddCommand(a.docsCommand())
 	return root
 }

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ftpvip/configs"
-	"ftpvip/helper"
+	"ftpvip/helper/running"
 	"ftpvip/rules"
 )
 
@@ -61,7 +61,7 @@ func (a *app) drained(ctx context.Context, ref configs.Ref, d *decision, timeout
 		}
 	}
 	begun := time.Now()
-	sessions, err := waitIdle(ctx, timeout, func() (int, error) { return helper.Sessions(cfg, ref) }, show)
+	sessions, err := waitIdle(ctx, timeout, func() (int, error) { return running.Count(cfg, ref) }, show)
 	if asJSON && (err == nil || errors.Is(err, errStillRunning)) {
 		report := drainedReport{d, sessions, time.Since(begun).Seconds()}
 		if err := writeJSON(a.stdout, report); err != nil {

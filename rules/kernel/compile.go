@@ -88,6 +88,20 @@ func statement(s rules.Statement, native bool) ([]expr.Any, error) {
 		return untagged(s), nil
 	case rules.MatchOpaque:
 		return label(rules.OpaqueLabel), nil
+	case rules.MatchEnded:
+		return label(rules.EndedLabel), nil
+	case rules.MatchNoReset:
+		const flags, rst = 13, 1 << 2 // offset of the flags in the TCP header
+		return []expr.Any{
+			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: flags, Len: 1},
+			&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 1, Mask: []byte{rst}, Xor: []byte{0}},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{0}},
+		}, nil
+	case rules.MatchProvoking:
+		return []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: reg1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(rules.ProvokingPriority)},
+		}, nil
 	default:
 		return action(s, native)
 	}
@@ -126,6 +140,8 @@ func action(s rules.Statement, native bool) ([]expr.Any, error) {
 		return []expr.Any{queue(s, native)}, nil
 	case rules.RejectReset:
 		return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}, nil
+	case rules.NoTrack:
+		return []expr.Any{&expr.Notrack{}}, nil
 	case rules.Accept:
 		return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}, nil
 	case rules.Goto:

@@ -11,6 +11,8 @@ import (
 	"net/textproto"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ftpvip/tests/lab"
 )
 
@@ -243,4 +245,20 @@ func Greeting(ctx context.Context, host *lab.Namespace, from netip.Addr, server 
 	}
 	_, text, err := textproto.NewReader(bufio.NewReader(conn)).ReadResponse(220)
 	return text, err
+}
+
+// AwaitReset says nothing and waits until the control connection is reset by the other end. Anything else that
+// happens to it is an error.
+func (s *Session) AwaitReset(wait time.Duration) error {
+	if err := s.conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
+		return err
+	}
+	line, err := s.text.ReadLine()
+	switch {
+	case errors.Is(err, unix.ECONNRESET):
+		return nil
+	case err == nil:
+		return fmt.Errorf("the server says %q, want a reset", line)
+	}
+	return fmt.Errorf("want a reset: %w", err)
 }

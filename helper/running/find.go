@@ -1,0 +1,155 @@
+// Package running finds the connections of a backend's sessions in conntrack, and ends them with a reset at both ends.
+//
+//	find.go      which connections are a backend's (pure)
+//	packet.go    packets that make a silent end say something (pure)
+//	reset.go     the course of an ending
+//	kernel.go    conntrack and raw sockets
+package running
+
+import (
+	"net/netip"
+
+	"github.com/ti-mo/conntrack"
+
+	"ftpvip/configs"
+)
+
+// Kind is what a connection is to a session.
+type kind uint8
+
+const (
+	none kind = iota
+	control
+	data
+)
+
+// finder tells connections of some backends from all others.
+type finder struct {
+	vips     map[netip.AddrPort]bool               // of the pools of the backends
+	backends map[endpoints]bool                    // through a VIP, to a backend
+	addrs    map[netip.Addr]bool                   // of the backends
+	slices   map[[2]netip.Addr][]configs.PortRange // passive slices, by addresses of VIP and backend
+	controls map[[2]netip.AddrPort]netip.AddrPort  // all control connections through the VIPs: to which backend
+}
+
+// endpoints are a VIP's and a backend's address and port.
+type endpoints struct{ vip, backend netip.AddrPort }
+
+func newFinder(cfg *configs.Config, refs []configs.Ref) *finder {
+	f := &finder{
+		vips: map[netip.AddrPort]bool{}, backends: map[endpoints]bool{}, addrs: map[netip.Addr]bool{},
+		slices: map[[2]netip.Addr][]configs.PortRange{}, controls: map[[2]netip.AddrPort]netip.AddrPort{},
+	}
+	for _, ref := range refs {
+		b := cfg.Backend(ref)
+		if b == nil {
+			continue
+		}
+		for i := range cfg.VIPs {
+			v := &cfg.VIPs[i]
+			if v.Pool != ref.Pool {
+				continue
+			}
+			for _, family := range configs.Families {
+				f.add(v, b, v.Addrs.Of(family), b.Addrs.Of(family))
+			}
+		}
+	}
+	return f
+}
+
+func (f *finder) add(v *configs.VIP, b *configs.Backend, vip, backend netip.Addr) {
+	if !vip.IsValid() || !backend.IsValid() {
+		return
+	}
+	at := netip.AddrPortFrom(vip, v.Port)
+	f.vips[at] = true
+	f.backends[endpoints{at, netip.AddrPortFrom(backend, b.Port)}] = true
+	f.addrs[backend] = true
+	if !b.PassivePorts.IsZero() {
+		pair := [2]netip.Addr{vip, backend}
+		f.slices[pair] = append(f.slices[pair], b.PassivePorts)
+	}
+}
+
+// learn notes the control connections among all that conntrack has.
+func (f *finder) learn(flows []conntrack.Flow) {
+	for i := range flows {
+		orig, reply := &flows[i].TupleOrig, &flows[i].TupleReply
+		if f.vips[destination(orig)] {
+			f.controls[[2]netip.AddrPort{source(orig), destination(orig)}] = source(reply)
+		}
+	}
+}
+
+// kind tells what a connection is to the backends. Conntrack names the control connection of each data connection that
+// was expected, also after the control connection has gone; then the backend's address must do.
+func (f *finder) kind(flow *conntrack.Flow) kind {
+	vip, backend := destination(&flow.TupleOrig), source(&flow.TupleReply)
+	if f.backends[endpoints{vip, backend}] {
+		return control
+	}
+	for _, ports := range f.slices[[2]netip.Addr{vip.Addr(), backend.Addr()}] {
+		if ports.Contains(vip.Port()) {
+			return data
+		}
+	}
+	at := destination(&flow.TupleMaster)
+	if !f.vips[at] {
+		return none
+	}
+	if of, known := f.controls[[2]netip.AddrPort{source(&flow.TupleMaster), at}]; known {
+		if f.backends[endpoints{at, of}] {
+			return data
+		}
+		return none
+	}
+	if f.addrs[backend.Addr()] || f.addrs[flow.TupleOrig.IP.SourceAddress] { // passive, active
+		return data
+	}
+	return none
+}
+
+func source(t *conntrack.Tuple) netip.AddrPort {
+	return netip.AddrPortFrom(t.IP.SourceAddress, t.Proto.SourcePort)
+}
+
+func destination(t *conntrack.Tuple) netip.AddrPort {
+	return netip.AddrPortFrom(t.IP.DestinationAddress, t.Proto.DestinationPort)
+}
+
+// States of linux/netfilter/nf_conntrack_tcp.h.
+const (
+	tcpSynRecv     = 2
+	tcpEstablished = 3
+	tcpTimeWait    = 7
+	tcpClose       = 8
+)
+
+func state(f *conntrack.Flow) uint8 {
+	if f.ProtoInfo.TCP == nil {
+		return 0
+	}
+	return f.ProtoInfo.TCP.State
+}
+
+// Count counts the control connections of one backend through all VIPs of its pool: those that are open, or answered
+// and about to be.
+func Count(cfg *configs.Config, ref configs.Ref) (int, error) {
+	k, err := openKernel(false)
+	if err != nil {
+		return 0, err
+	}
+	defer k.close()
+	flows, err := k.dump()
+	if err != nil {
+		return 0, err
+	}
+	f, n := newFinder(cfg, []configs.Ref{ref}), 0
+	for i := range flows {
+		if s := state(&flows[i]); (s == tcpSynRecv || s == tcpEstablished) && f.kind(&flows[i]) == control {
+			n++
+		}
+	}
+	return n, nil
+}

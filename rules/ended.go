@@ -1,0 +1,43 @@
+package rules
+
+// Sessions that an admin ends get a reset at both ends (helper/running). A label marks their connections, and the next
+// packet of either end is answered with a reset in place of the other end. An end that says nothing is provoked by a
+// packet of ours, which must look as if it came from the other end. So connection tracking must not see that one: it
+// is told from all others by its priority.
+
+// EndedLabel is the bit of the conntrack labels that marks connections whose packets are answered with a reset.
+const EndedLabel = 116
+
+// ProvokingPriority is the priority (SO_PRIORITY) of packets that connection tracking must not see.
+const ProvokingPriority = 0x66747076
+
+// priorityRaw is before connection tracking.
+const priorityRaw = -300
+
+type (
+	// MatchEnded matches connections with EndedLabel.
+	MatchEnded struct{}
+	// MatchNoReset matches TCP segments that are no reset. Resets go their way: ours belong to the marked connections too.
+	MatchNoReset struct{}
+	// MatchProvoking matches packets with ProvokingPriority.
+	MatchProvoking struct{}
+	// NoTrack hides a packet from connection tracking.
+	NoTrack struct{}
+)
+
+// provokeChain hides provoking packets, which this host itself sends.
+func provokeChain() *Chain {
+	return &Chain{Name: chainProvoke, Base: &Base{Type: TypeFilter, Hook: HookOutput, Priority: priorityRaw}}
+}
+
+// endedRules are the rules of a base chain about ended sessions: once in the way of each packet, which is forwarded,
+// comes in, or goes out.
+func endedRules(chain string) []Rule {
+	switch chain {
+	case chainEmpty, chainEmptyInput, chainAssignOutput:
+		return []Rule{rule(MatchTCP{}, MatchEnded{}, MatchNoReset{}, RejectReset{})}
+	case chainProvoke:
+		return []Rule{rule(MatchProvoking{}, NoTrack{})}
+	}
+	return nil
+}
