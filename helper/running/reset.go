@@ -136,11 +136,11 @@ func (e *ending) round(flows []*conntrack.Flow, first bool) error {
 				kinds = []packet.Flags{end.syn, packet.ACK}
 			}
 			for _, flags := range kinds {
-				ack := rand.Uint32()
+				ack := rand.Uint32() // #nosec G404 -- any number does
 				if !flags.Has(packet.ACK) {
 					ack = 0
 				}
-				b, err := provocation(end.from, end.to, flags, rand.Uint32(), ack)
+				b, err := provocation(end.from, end.to, flags, rand.Uint32(), ack) // #nosec G404 -- any number does
 				if err != nil {
 					return err
 				}
