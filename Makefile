@@ -25,7 +25,7 @@ KERNEL_TESTS := ./rules/kernel ./tests/golden ./tests/e2e ./helper/carrier
 
 GOLANGCI := v2.15.0
 
-.PHONY: build demo test deps vet test-unit test-e2e test-vm lint bench bench-vm bench-go fuzz install docs deb deb-check clean
+.PHONY: build demo test deps vet test-unit test-e2e test-vm lint bench bench-vm bench-health bench-go fuzz install docs deb deb-check clean
 
 build:
 	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/ftpvip ./cmd/ftpvip-demo
@@ -75,6 +75,10 @@ bench-vm: build
 	go build -o $(TESTBIN)/bench ./tests/bench
 	tests/vm/run --cpus 2 --timeout 3000 --env FTPVIP_KERNEL=stock --env FTPVIP_BIN=$(CURDIR)/bin/ftpvip \
 	  -- $(TESTBIN)/bench -idle 500 -limit 45m $(BENCH)
+
+# A round of checks of 1,000 backends with 300 black holes: seconds, memory, open files.
+bench-health: build
+	FTPVIP_BIN=$(CURDIR)/bin/ftpvip go test -count=1 -v -run TestThousandBackends ./tests/e2e
 
 # Go's own benchmarks: allocations and nanoseconds of the parts.
 bench-go:
