@@ -73,6 +73,15 @@ const (
 	AllDownKeepLast OnAllDown = "keep-last" // who served last goes on, in case it is the check that is wrong
 )
 
+// OnDown is what becomes of the sessions of a backend that goes down.
+type OnDown string
+
+// The choices.
+const (
+	DownKeep  OnDown = "keep"  // they go on if they can: it may be the check that is wrong
+	DownReset OnDown = "reset" // both ends get a reset, so that clients come again at once
+)
+
 // Health is how the backends of a pool are judged.
 type Health struct {
 	Check   Check
@@ -105,5 +114,6 @@ type Health struct {
 
 	Flap      Flap
 	OnAllDown OnAllDown
+	OnDown    OnDown
 	Notify    []string // command to run for each transition; none: nil
 }

@@ -19,7 +19,7 @@ type rawHealth struct {
 	sha256, store          field[string]
 	command                items[field[string]]
 	flap                   rawFlap
-	onAllDown              field[string]
+	onAllDown, onDown      field[string]
 	notify                 items[field[string]]
 }
 
@@ -39,7 +39,7 @@ type rawFlap struct {
 var (
 	healthKeys = []string{"check", "timeout", "rise", "fall", "interval", "interval_down", "jitter", "source", "through",
 		"user", "password", "password_file", "tls", "modes", "path", "size", "sha256", "store", "command",
-		"flap", "on_all_down", "notify"}
+		"flap", "on_all_down", "on_down", "notify"}
 	tlsKeys  = []string{"mode", "ca", "server_name", "min_version", "pin"}
 	flapKeys = []string{"changes", "window"}
 )
@@ -59,7 +59,7 @@ const (
 	wantWindow   = "1s..24h"
 	wantSource   = "an address of this host | a list with one address of each family"
 	wantUser     = "a user's name"
-	wantSecret   = "text in one line"
+	wantLine     = "text in one line"
 	wantFile     = "the absolute path of a file"
 	wantTLSName  = "the host name or address that the certificate is for"
 	wantPin      = "64 hexadecimal digits, the SHA-256 of the server's certificate"
@@ -81,7 +81,7 @@ func (d *decoder) health(o object) rawHealth {
 		jitter:       d.number(o, "jitter", jitterBounds),
 		through:      d.text(o, "through", list(throughs)),
 		user:         d.text(o, "user", wantUser),
-		password:     d.word(o, "password", wantSecret),
+		password:     d.word(o, "password", wantLine),
 		passwordFile: d.text(o, "password_file", wantFile),
 		modes:        d.texts(o, "modes", list(dataModes)),
 		path:         d.text(o, "path", wantPath),
@@ -90,6 +90,7 @@ func (d *decoder) health(o object) rawHealth {
 		store:        d.text(o, "store", wantStore),
 		command:      d.texts(o, "command", wantCommand),
 		onAllDown:    d.text(o, "on_all_down", list(onAllDowns)),
+		onDown:       d.text(o, "on_down", list(onDowns)),
 		notify:       d.texts(o, "notify", wantCommand),
 	}
 	if n, ok := o.keys["source"]; ok && n.Kind != yaml.SequenceNode {

@@ -17,6 +17,7 @@ var (
 	tlsModes    = []TLSMode{TLSNone, TLSExplicit, TLSImplicit}
 	tlsVersions = []string{"1.0", "1.1", "1.2", "1.3"}
 	dataModes   = []DataMode{ModePASV, ModeEPSV, ModePORT, ModeEPRT}
+	onDowns     = []OnDown{DownKeep, DownReset}
 	onAllDowns  = []OnAllDown{AllDownEmpty, AllDownFallback, AllDownKeepLast}
 )
 
@@ -68,7 +69,7 @@ func (c *checker) health(raw rawHealth) Health {
 		Through:  choose(c.report, raw.through, throughs, ThroughBackend),
 
 		User:         c.line(raw.user, defaultUser, wantUser),
-		Password:     Secret(c.line(raw.password, "", wantSecret)),
+		Password:     Secret(c.line(raw.password, "", wantLine)),
 		PasswordFile: c.file(raw.passwordFile),
 		TLS:          c.tls(raw.tls),
 
@@ -81,6 +82,7 @@ func (c *checker) health(raw rawHealth) Health {
 		Command:   c.command(raw.command),
 		Flap:      c.flap(raw.flap),
 		OnAllDown: choose(c.report, raw.onAllDown, onAllDowns, ""),
+		OnDown:    choose(c.report, raw.onDown, onDowns, DownKeep),
 		Notify:    c.command(raw.notify),
 	}
 	h.IntervalDown = c.duration(raw.intervalDown, intervalSpan(h.Interval))

@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"ftpvip/configs"
@@ -26,6 +27,11 @@ func (e Event) Ref() configs.Ref { return configs.Ref{Pool: e.Pool, Backend: e.B
 
 // Changed tells whether the status changed; otherwise the backend was held or kept.
 func (e Event) Changed() bool { return e.From != e.To }
+
+// Leaves tells whether the backend lost its slots because it went down.
+func (e Event) Leaves() bool {
+	return e.To == Down && e.Admin == "" && slices.Contains(e.Did, didLeave)
+}
 
 // What an event did to the slots.
 const (

@@ -40,7 +40,7 @@ func AppendHistory(dir string, events []Event) (err error) {
 			return fmt.Errorf("rotating the health history: %w", err)
 		}
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o640)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("writing the health history: %w", err)
 	}

@@ -152,7 +152,8 @@ func (s *State) dampen(flap configs.Flap, now time.Time) {
 			recent = append(recent, t)
 		}
 	}
-	s.Changes = append(recent, now)
+	recent = append(recent, now)
+	s.Changes = recent
 	if len(s.Changes) > flap.Changes {
 		s.Status, s.Held, s.Changes = Down, now.Add(flap.Window), nil
 	}

@@ -24,7 +24,7 @@ func play(t *testing.T, h configs.Health, admin map[configs.Ref]string, rounds s
 	fake := &fakeProbe{}
 	var f File
 	now := t0
-	for _, round := range strings.Fields(rounds) {
+	for round := range strings.FieldsSeq(rounds) {
 		now = now.Add(time.Second)
 		o := Options{Probes: fake.options().Probes, Now: func() time.Time { return now }, Admin: admin}
 		found := Found{begin: now, end: now, needs: map[configs.Ref][]job{}, results: map[job]Result{}}

@@ -10,6 +10,7 @@ import (
 
 	"ftpvip/configs"
 	"ftpvip/health"
+	"ftpvip/helper/running"
 	"ftpvip/rules"
 )
 
@@ -96,7 +97,8 @@ func (a *app) health(ctx context.Context, asJSON bool, textfile string) error {
 	} else {
 		err = health.WriteText(a.stdout, done.report)
 	}
-	if err := errors.Join(err, a.tell(ctx, cfg, done.events)); err != nil {
+	err = errors.Join(err, a.resetDown(ctx, cfg, done.events), a.tell(ctx, cfg, done.events))
+	if err != nil {
 		return err
 	}
 	if len(done.report.Empty()) > 0 {
@@ -161,6 +163,37 @@ func (a *app) settle(ctx context.Context, cfg *configs.Config, prev health.File,
 		a.log.Info("slots changed", "deleted", deleted, "added", added)
 	}
 	return s, nil
+}
+
+// resetDown ends the sessions of backends that went down, where their pools want that. Slots have moved by now, so nobody
+// comes back to the same backend.
+func (a *app) resetDown(ctx context.Context, cfg *configs.Config, events []health.Event) error {
+	var refs []configs.Ref
+	var which []int
+	for i, e := range events {
+		if e.Leaves() && cfg.Pool(e.Pool).Health.OnDown == configs.DownReset {
+			refs, which = append(refs, e.Ref()), append(which, i)
+		}
+	}
+	if len(refs) == 0 {
+		return nil
+	}
+	ended, err := running.Reset(ctx, cfg, refs)
+	note := fmt.Sprintf("%d sessions and %d data connections were reset", ended.Control, ended.Data)
+	if len(refs) > 1 {
+		note += fmt.Sprintf(" of %d backends", len(refs))
+	}
+	if err != nil {
+		note = fmt.Sprintf("sessions were NOT all reset: %v", err)
+	}
+	for _, i := range which {
+		events[i].Did = append(events[i].Did, note)
+	}
+	a.log.Info("on_down: reset", "backends", len(refs), "sessions", ended.Control, "data", ended.Data, "silent", ended.Silent)
+	if err != nil {
+		return fmt.Errorf("on_down: reset: %w", err)
+	}
+	return nil
 }
 
 // tell runs the notify commands and writes the history. The caller holds the lock of the round.

@@ -131,6 +131,9 @@ func (w *watcher) found(found health.Found) health.File {
 	for _, e := range done.events {
 		w.log.Info("backend changed", "pool", e.Pool, "backend", e.Backend, "from", e.From.String(), "to", e.To.String(), "what", e.String())
 	}
+	if err := w.resetDown(w.ctx, cfg, done.events); err != nil {
+		w.log.Error(err.Error())
+	}
 	w.enqueue(cfg, done.events)
 	if w.watchdog > 0 && now.Sub(w.fed) >= w.watchdog/4 {
 		w.fed = now
