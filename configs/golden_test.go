@@ -15,7 +15,8 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txt")
 
 // TestInvalid compares the error of each testdata/invalid-NAME.yaml with invalid-NAME.txt beside it.
 func TestInvalid(t *testing.T) {
-	files, err := filepath.Glob("testdata/invalid-*.yaml")
+	t.Chdir("testdata") // files that a configuration names are relative to it
+	files, err := filepath.Glob("invalid-*.yaml")
 	if err != nil || len(files) < 35 {
 		t.Fatalf("%d files, %v; every rule needs one", len(files), err)
 	}

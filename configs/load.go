@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/viper"
@@ -31,7 +32,8 @@ func Load(path string, v *viper.Viper) (*Config, error) {
 	return Parse(path, data, v)
 }
 
-// Parse is Load for text that is already in memory; name stands for the file in messages.
+// Parse is Load for text that is already in memory; name stands for the file in messages, and files that it names are
+// looked for in the same folder.
 //
 // Flags bound to v, and the environment (FTPVIP_HELPER_QUEUES for helper.queues), override the keys that stand
 // outside lists, with viper's precedence. Parse binds the environment to v and gives it the text, so that v
@@ -43,7 +45,7 @@ func Parse(name string, data []byte, v *viper.Viper) (*Config, error) {
 		return nil, r.err(name)
 	}
 	raw := decode(&r, root, overlay(&r, v, data, root))
-	cfg := validate(&r, raw)
+	cfg := validate(&r, raw, filepath.Dir(name))
 	if err := r.err(name); err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func TestReference(t *testing.T) {
 
 // TestReferenceKeys keeps the reference file complete.
 func TestReferenceKeys(t *testing.T) {
-	for _, keys := range [][]string{rootKeys, vipKeys, poolKeys, backendKeys, healthKeys, tlsKeys, flapKeys, helperKeys} {
+	for _, keys := range [][]string{rootKeys, vipKeys, poolKeys, backendKeys, healthKeys, tlsKeys, flapKeys, helperKeys, limitKeys} {
 		for _, key := range keys {
 			if !strings.Contains(string(Reference()), key+":") {
 				t.Errorf("the reference file does not show the key %s", key)

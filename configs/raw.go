@@ -25,6 +25,8 @@ type rawVIP struct {
 	fxp          field[string]
 	portsMin     field[int]
 	dataSource   field[string]
+	limits       rawLimits
+	allow, deny  rawList
 }
 
 type rawPool struct {
@@ -66,7 +68,7 @@ type rawHelper struct {
 var (
 	rootKeys = []string{"vips", "pools", "helper"}
 	vipKeys  = []string{"name", "addresses", "port", "application", "pool", "advertise", "on_helper_down",
-		"fxp", "ports_min", "data_source"}
+		"fxp", "ports_min", "data_source", "limits", "allow", "allow_file", "deny", "deny_file"}
 	poolKeys = []string{"name", "scheduler", "snat", "source_group", "min_members", "fallback", "slow_start", "affinity",
 		"backends", "health"}
 	backendKeys = []string{"name", "addresses", "port", "weight", "tier", "aliases", "passive_ports"}
@@ -142,6 +144,9 @@ func (d *decoder) vip(n *yaml.Node, path string) rawVIP {
 		fxp:          d.text(o, "fxp", list(fxps)),
 		portsMin:     d.number(o, "ports_min", portsMinBounds),
 		dataSource:   d.text(o, "data_source", list(dataSources)),
+		limits:       d.limits(d.section(o, "limits", limitKeys)),
+		allow:        d.prefixes(o, "allow"),
+		deny:         d.prefixes(o, "deny"),
 	}
 }
 

@@ -158,6 +158,17 @@ type VIP struct {
 	FXP          FXP
 	PortsMin     uint16 // lowest port that PORT and EPRT may name, 1024 or more
 	DataSource   DataSource
+	Limits       Limits
+	Allow        []netip.Prefix // where there are any, only their clients are let in; masked
+	Deny         []netip.Prefix // clients that are refused, also those of Allow; masked
+}
+
+// Limits bound the control connections of one VIP. 0 is no limit. An IPv6 client is a /64 network.
+type Limits struct {
+	PerClient    int // connections of one client at a time
+	NewPerSecond int // new connections of one client a second
+	Burst        int // new connections of one client at once; never 0 where NewPerSecond is not
+	PerBackend   int // connections to one backend at a time
 }
 
 // Backend is one server of a pool.

@@ -24,14 +24,15 @@ type checker struct {
 	*report
 	raw rawConfig
 	cfg *Config
+	dir string // of the configuration: files that it names are relative to it
 
 	usersOf map[string][]VIP // the VIPs of each pool name, also those that come to it by a fallback
 	poolAt  map[string]int   // index of the first pool of each name
 }
 
 // validate reports everything that is wrong with raw. The Config is complete only if that is nothing.
-func validate(r *report, raw rawConfig) *Config {
-	c := &checker{report: r, raw: raw, cfg: &Config{}}
+func validate(r *report, raw rawConfig, dir string) *Config {
+	c := &checker{report: r, raw: raw, cfg: &Config{}, dir: dir}
 	c.required(raw.vips.pos, raw.vips.state, wantVIPs, "add the key vips; 'vips: []' is an empty table")
 	for _, v := range raw.vips.all {
 		c.cfg.VIPs = append(c.cfg.VIPs, c.vip(v))

@@ -19,6 +19,9 @@ func (c *checker) vip(raw rawVIP) VIP {
 		FXP:          choose(c.report, raw.fxp, fxps, FXPRefuse),
 		PortsMin:     uint16(or(raw.portsMin, defaultPortsMin)),
 		DataSource:   choose(c.report, raw.dataSource, dataSources, SourceStrict),
+		Limits:       c.limits(raw.limits),
+		Allow:        c.allowed(raw.allow),
+		Deny:         c.prefixes(raw.deny),
 	}
 	if v.Name == groupAuto || v.Name == groupOff {
 		c.at(raw.name.pos, "is a word that source_group uses", wantName+", and not auto or off", "use another name")

@@ -22,8 +22,8 @@ type Affinity struct {
 func affinity(p *configs.Pool, f configs.Family) (a Affinity, clients, ports *Set) {
 	a = Affinity{AffinityName(p.Name, f), setName(stemAffinityPort, f) + "-" + p.Name, SlotsName(p.Name, f)}
 	addr := addrType(f)
-	clients = &Set{Name: a.Clients, Key: []Type{addr}, Data: []Type{addr}, Timeout: p.Affinity}
-	ports = &Set{Name: a.Ports, Key: []Type{addr}, Data: []Type{Service}, Timeout: p.Affinity}
+	clients = &Set{Name: a.Clients, Key: []Type{addr}, Data: []Type{addr}, Dynamic: &Dynamic{AffinityMax, p.Affinity}}
+	ports = &Set{Name: a.Ports, Key: []Type{addr}, Data: []Type{Service}, Dynamic: &Dynamic{AffinityMax, p.Affinity}}
 	return a, clients, ports
 }
 
@@ -61,7 +61,7 @@ func (p *Plan) forget(have, want *Ruleset) {
 // Forgets tells whether the plan deletes what the kernel learnt, and may have forgotten meanwhile.
 func (p *Plan) Forgets() bool {
 	for _, s := range p.DelElems {
-		if s.Timeout > 0 {
+		if s.Dynamic != nil {
 			return true
 		}
 	}

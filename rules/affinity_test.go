@@ -14,7 +14,7 @@ func learnt(r *Ruleset, pairs map[string]string) *Ruleset {
 	have := &Ruleset{Helpers: r.Helpers, Chains: r.Chains}
 	for _, s := range r.Sets {
 		have.Sets = append(have.Sets, &Set{
-			Name: s.Name, Key: s.Key, Data: s.Data, Interval: s.Interval, Slots: s.Slots, Timeout: s.Timeout, Elements: s.Elements,
+			Name: s.Name, Key: s.Key, Data: s.Data, Interval: s.Interval, Slots: s.Slots, Dynamic: s.Dynamic, Elements: s.Elements,
 		})
 	}
 	for client, backend := range pairs {
@@ -48,7 +48,7 @@ func TestForget(t *testing.T) {
 	for name, p := range map[string]*Plan{"Diff": Diff(before, down), "SlotDiff": SlotDiff(before, down)} {
 		gone := map[string]int{}
 		for _, s := range p.DelElems {
-			if s.Timeout > 0 {
+			if s.Dynamic != nil {
 				gone[s.Name] += len(s.Elements)
 				if client := s.keyText(s.Elements[0]); client != "198.51.100.1" && client != "2001:db8:1::1" {
 					t.Errorf("%s forgets %s", name, client)

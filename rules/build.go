@@ -53,6 +53,7 @@ func Build(cfg *configs.Config, state State, carrier string) *Ruleset {
 			r.Chains = append(r.Chains, learn)
 		}
 	}
+	r.addGuards(cfg)
 	r.Chains = append(r.Chains, inspectChains(cfg)...)
 	r.Chains = append(r.Chains, labelsChain())
 	r.Chains = append(r.Chains, baseChains()...)
@@ -137,7 +138,7 @@ func familySets(cfg *configs.Config, f configs.Family) []*Set {
 		source.add(e)
 	}
 	checks.Elements = checkWays(cfg, f)
-	sets := []*Set{vips, control, pass, reset, masquerade, snat, source, passive, checks, learn}
+	sets := append([]*Set{vips, control, pass, reset, masquerade, snat, source, passive, checks, learn}, guardMaps(cfg, f)...)
 	for _, s := range sets {
 		sortElements(s.Elements)
 		s.Elements = slices.Compact(s.Elements) // two VIPs of one address share slices and source groups
@@ -211,6 +212,7 @@ func baseChains() []*Chain {
 		{Name: chainEmpty, Base: &Base{Type: TypeFilter, Hook: HookForward, Priority: priorityFilter}},
 		{Name: chainEmptyInput, Base: &Base{Type: TypeFilter, Hook: HookInput, Priority: priorityFilter}},
 		provokeChain(),
+		{Name: chainEmptyOutput, Base: &Base{Type: TypeFilter, Hook: HookOutput, Priority: priorityFilter}},
 	}
 	for _, c := range chains {
 		for _, f := range configs.Families {
@@ -246,6 +248,7 @@ func chainRules(chain string, f configs.Family) [][]Statement {
 	case chainAssign:
 		return [][]Statement{
 			{MatchTCP{}, MatchNew{}, MatchInSet{destination, setName(stemControl, f)}, SetHelper{setName(stemHelper, f)}},
+			{MatchTCP{}, MatchNew{}, MatchUntagged{}, VerdictMap{destination, setName(stemGuard, f)}},
 		}
 	case chainControl:
 		return [][]Statement{
@@ -254,6 +257,7 @@ func chainRules(chain string, f configs.Family) [][]Statement {
 	case chainEmpty:
 		return [][]Statement{
 			{MatchTCP{}, MatchNew{}, MatchInSet{destination, setName(stemReset, f)}, RejectReset{}},
+			{MatchTCP{}, MatchNew{}, MatchDNATed{}, MatchUntagged{}, VerdictMap{original, setName(stemFull, f)}},
 		}
 	}
 	return nil

@@ -9,18 +9,20 @@ import (
 // Plan is what turns one table into another. It is carried out in one transaction, in the order of its fields:
 // references go before what they refer to, and come after it.
 type Plan struct {
-	Create     bool // there is no table yet
-	Recreate   bool // the table is deleted and made anew, since it holds Strange things
-	FlushRules []*Chain
-	DelElems   []*Set // a set with the elements that go
-	DelChains  []*Chain
-	DelSets    []*Set
-	DelHelpers []CTHelper
-	AddHelpers []CTHelper
-	AddSets    []*Set // without their elements
-	AddChains  []*Chain
-	AddElems   []*Set // a set with the elements that come
-	AddRules   []*Chain
+	Create      bool // there is no table yet
+	Recreate    bool // the table is deleted and made anew, since it holds Strange things
+	FlushRules  []*Chain
+	DelElems    []*Set // a set with the elements that go
+	DelChains   []*Chain
+	DelSets     []*Set
+	DelHelpers  []CTHelper
+	DelCounters []Counter
+	AddHelpers  []CTHelper
+	AddCounters []Counter
+	AddSets     []*Set // without their elements
+	AddChains   []*Chain
+	AddElems    []*Set // a set with the elements that come
+	AddRules    []*Chain
 
 	strange []string
 	old     map[string]*Chain // chains whose rules are flushed, as they were
@@ -30,6 +32,7 @@ type Plan struct {
 func (p *Plan) Empty() bool {
 	return !p.Create && !p.Recreate && len(p.FlushRules) == 0 && len(p.DelElems) == 0 && len(p.DelChains) == 0 &&
 		len(p.DelSets) == 0 && len(p.DelHelpers) == 0 && len(p.AddHelpers) == 0 && len(p.AddSets) == 0 &&
+		len(p.DelCounters) == 0 && len(p.AddCounters) == 0 &&
 		len(p.AddChains) == 0 && len(p.AddElems) == 0 && len(p.AddRules) == 0
 }
 
@@ -63,6 +66,8 @@ func Diff(have, want *Ruleset) *Plan {
 		have = &Ruleset{}
 	}
 	renewed := p.diffHelpers(have, want)
+	p.DelCounters = without(have.Counters, want.Counters)
+	p.AddCounters = without(want.Counters, have.Counters)
 	redefined := p.diffSets(have, want)
 	p.diffChains(have, want, func(r Rule) bool { return refersTo(r, renewed, redefined) })
 	return p
@@ -99,17 +104,18 @@ func (p *Plan) diffSets(have, want *Ruleset) map[string]bool {
 	for _, s := range have.Sets {
 		old[s.Name] = s
 	}
+	had, wanted := have.meters(), want.meters()
 	for _, w := range want.Sets {
 		h := old[w.Name]
 		delete(old, w.Name)
 		switch {
 		case h == nil:
 			p.addSet(w)
-		case !h.sameShape(w):
+		case !h.sameShape(w), had[w.Name] != wanted[w.Name]:
 			p.DelSets = append(p.DelSets, h)
 			redefined[w.Name] = true
 			p.addSet(w)
-		case w.Timeout == 0:
+		case w.Dynamic == nil:
 			p.diffElements(h, w)
 		}
 	}
@@ -121,6 +127,21 @@ func (p *Plan) diffSets(have, want *Ruleset) map[string]bool {
 		}
 	}
 	return redefined
+}
+
+// without lists what is in a and not in b.
+func without[T comparable](a, b []T) []T {
+	in := make(map[T]bool, len(b))
+	for _, x := range b {
+		in[x] = true
+	}
+	var rest []T
+	for _, x := range a {
+		if !in[x] {
+			rest = append(rest, x)
+		}
+	}
+	return rest
 }
 
 func (p *Plan) addSet(s *Set) {
@@ -202,43 +223,37 @@ func (p *Plan) flush(c *Chain) {
 
 // refersTo tells whether a rule names one of the objects or sets.
 func refersTo(r Rule, objects, sets map[string]bool) bool {
-	for _, s := range r.Statements {
-		switch s := s.(type) {
-		case SetHelper:
-			if objects[s.Object] {
-				return true
-			}
-		case MatchInSet:
-			if sets[s.Set] {
-				return true
-			}
-		case VerdictMap:
-			if sets[s.Map] {
-				return true
-			}
-		case DNATSlot:
-			if sets[s.Map] {
-				return true
-			}
-		case DNATKnown:
-			if sets[s.Clients] || sets[s.Ports] {
-				return true
-			}
-		case Remember:
-			if sets[s.Map] {
-				return true
-			}
-		case DNATMap:
-			if sets[s.Map] {
-				return true
-			}
-		case SNATMap:
-			if sets[s.Map] {
-				return true
-			}
-		}
+	return slices.ContainsFunc(r.Statements, func(s Statement) bool {
+		helper, ok := s.(SetHelper)
+		return ok && objects[helper.Object] || slices.ContainsFunc(setsOf(s), func(name string) bool { return sets[name] })
+	})
+}
+
+// setsOf names the sets and maps that a statement uses.
+func setsOf(s Statement) []string {
+	switch s := s.(type) {
+	case MatchInSet:
+		return []string{s.Set}
+	case MatchNotInSet:
+		return []string{s.Set}
+	case CountOver:
+		return []string{s.Set}
+	case RateOver:
+		return []string{s.Set}
+	case VerdictMap:
+		return []string{s.Map}
+	case DNATSlot:
+		return []string{s.Map}
+	case DNATKnown:
+		return []string{s.Clients, s.Ports}
+	case Remember:
+		return []string{s.Map}
+	case DNATMap:
+		return []string{s.Map}
+	case SNATMap:
+		return []string{s.Map}
 	}
-	return false
+	return nil
 }
 
 // Text says what the plan does, a line for each thing: "-" goes, "+" comes.
@@ -257,6 +272,12 @@ func (p *Plan) Text() string {
 	for _, h := range p.AddHelpers {
 		fmt.Fprintf(&b, "+ ct helper %s type %q\n", h.Name, h.Type)
 	}
+	for _, c := range p.DelCounters {
+		fmt.Fprintf(&b, "- counter %s\n", c.Name)
+	}
+	for _, c := range p.AddCounters {
+		fmt.Fprintf(&b, "+ counter %s\n", c.Name)
+	}
 	for _, s := range p.DelSets {
 		fmt.Fprintf(&b, "- %s\n", s.declaration())
 	}
@@ -274,8 +295,8 @@ func (s *Set) declaration() string {
 		return "set or map " + s.Name + " (not ours, or of another type)"
 	}
 	timeout := ""
-	if s.Timeout > 0 {
-		timeout = "; timeout " + timeText(s.Timeout)
+	if s.Dynamic != nil && s.Dynamic.Timeout > 0 {
+		timeout = "; timeout " + timeText(s.Dynamic.Timeout)
 	}
 	return fmt.Sprintf("%s %s { %s%s }", s.kind(), s.Name, s.typeText(), timeout)
 }
@@ -290,7 +311,7 @@ func (p *Plan) elementsText(b *strings.Builder) {
 		if s == nil {
 			return
 		}
-		if s.Timeout > 0 {
+		if s.Dynamic != nil {
 			fmt.Fprintf(b, "%s %d elements of %s: clients of backends that hold no slots\n", sign, len(s.Elements), s.Name)
 			return
 		}

@@ -41,6 +41,18 @@ func built(change func(*configs.Config), down ...string) *Ruleset {
 	return Build(cfg, state, SaneHelperName)
 }
 
+func limited(perClient int) func(*configs.Config) {
+	return func(c *configs.Config) { c.VIPs[0].Limits.PerClient = perClient }
+}
+
+func denied(prefixes ...string) func(*configs.Config) {
+	return func(c *configs.Config) {
+		for _, p := range prefixes {
+			c.VIPs[0].Deny = append(c.VIPs[0].Deny, netip.MustParsePrefix(p))
+		}
+	}
+}
+
 func TestDiffSame(t *testing.T) {
 	if p := Diff(built(nil), built(nil)); !p.Empty() || p.Text() != "" {
 		t.Errorf("plan of no change:\n%s", p.Text())
@@ -71,6 +83,29 @@ func TestDiff(t *testing.T) {
 				"- rule pool-farm: meta nfproto ipv4 meta l4proto tcp dnat ip to jhash ip saddr mod 251 seed 0x66747076 map @slots4-farm",
 				"+ rule pool-farm: meta nfproto ipv4 meta l4proto tcp dnat ip to numgen inc mod 251 map @slots4-farm",
 			},
+		},
+		{
+			name: "another limit", have: built(limited(5)), want: built(limited(6)),
+			text: []string{
+				"- set clients4-ftp { type ipv4_addr }",
+				"+ set clients4-ftp { type ipv4_addr }",
+				"- rule guard-ftp: meta nfproto ipv4 meta l4proto tcp add @clients4-ftp { ip saddr ct count over 5 } counter name \"clients-ftp\" reject with tcp reset",
+				"+ rule guard-ftp: meta nfproto ipv4 meta l4proto tcp add @clients4-ftp { ip saddr ct count over 6 } counter name \"clients-ftp\" reject with tcp reset",
+			},
+		},
+		{
+			name: "limit goes", have: built(limited(5)), want: built(nil),
+			text: []string{
+				"- counter clients-ftp",
+				"- set clients4-ftp { type ipv4_addr }",
+				"- element guard4 { 192.0.2.10 . 21 : goto guard-ftp }",
+				"- chain guard-ftp",
+				"- rule guard-ftp: meta nfproto ipv4 meta l4proto tcp add @clients4-ftp { ip saddr ct count over 5 } counter name \"clients-ftp\" reject with tcp reset",
+			},
+		},
+		{
+			name: "list grows", have: built(denied("10.0.0.0/8")), want: built(denied("10.0.0.0/8", "192.0.2.0/24")), elementsOnly: true,
+			text: []string{"+ element deny4-ftp { 192.0.2.0/24 }"},
 		},
 		{
 			name: "one-arm", have: built(nil), elementsOnly: true,

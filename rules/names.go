@@ -31,6 +31,7 @@ const (
 	chainEmpty        = "empty"
 	chainEmptyInput   = "empty-input"
 	chainProvoke      = "provoke"
+	chainEmptyOutput  = "empty-output"
 )
 
 // The chains that learn where clients are: their base chains see the first packet of a connection only.
@@ -67,6 +68,8 @@ const (
 	stemSource     = "source"     // source groups: backend address : VIP
 	stemPassive    = "passive"    // passive slices: VIP . port range : backend address
 	stemChecks     = "checks"     // socket's tag . VIP . port : backend, for checks with through: vip
+	stemGuard      = "guard"      // VIPs with lists or limits of clients: goto their chain
+	stemFull       = "full"       // VIPs with a limit of connections for each backend: goto their chain
 	stemHelper     = "ftp"        // the ct helper objects
 	stemLearn      = "learn"      // VIPs of pools with affinity : goto their learning chain
 )
@@ -85,3 +88,40 @@ func AffinityName(pool string, f configs.Family) string { return setName(stemAff
 
 // SlotsName is the name of a pool's slot table of one family: slots4-farm.
 func SlotsName(pool string, f configs.Family) string { return setName("slots", f) + "-" + pool }
+
+// guardChain refuses clients of a VIP by its lists and limits; fullChain refuses connections to a backend that has
+// enough of them from this VIP.
+func guardChain(vip string) string { return stemGuard + "-" + vip }
+func fullChain(vip string) string  { return stemFull + "-" + vip }
+
+// vipSetName is the name of a set of one VIP and family: deny4-ftp.
+func vipSetName(stem string, f configs.Family, vip string) string {
+	return setName(stem, f) + "-" + vip
+}
+
+// Stems of the sets of one VIP and family.
+const (
+	stemDeny     = "deny"     // prefixes whose clients are refused
+	stemAllow    = "allow"    // prefixes whose clients alone are let in
+	stemClients  = "clients"  // connections of each client
+	stemRate     = "rate"     // new connections a second of each client
+	stemBackends = "backends" // connections to each backend
+)
+
+// Refusal is why a new connection was refused. Each reason has a counter.
+type Refusal string
+
+// The refusals.
+const (
+	RefusedByDeny    Refusal = "denied"      // the client is in the list deny
+	RefusedByAllow   Refusal = "not-allowed" // the client is not in the list allow
+	RefusedByRate    Refusal = "rate"        // too many new connections a second of the client
+	RefusedByClients Refusal = "clients"     // too many connections of the client
+	RefusedByBackend Refusal = "backends"    // too many connections to the backend
+)
+
+// Refusals lists all of them.
+var Refusals = [...]Refusal{RefusedByDeny, RefusedByAllow, RefusedByRate, RefusedByClients, RefusedByBackend}
+
+// CounterName is the name of the counter of a VIP's refusals: rate-ftp.
+func CounterName(r Refusal, vip string) string { return string(r) + "-" + vip }

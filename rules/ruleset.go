@@ -14,9 +14,10 @@ import (
 
 // Ruleset is the whole content of a table, in the order in which it is written.
 type Ruleset struct {
-	Helpers []CTHelper
-	Sets    []*Set
-	Chains  []*Chain
+	Helpers  []CTHelper
+	Counters []Counter
+	Sets     []*Set
+	Chains   []*Chain
 	// Affinity lists the maps of clients. It is empty in a ruleset that was read from the kernel.
 	Affinity []Affinity
 	// Strange lists what a table read from the kernel holds that none of ours ever does: flowtables, other
@@ -48,6 +49,9 @@ type CTHelper struct {
 	Family configs.Family
 	Type   string // name of the conntrack helper in the kernel: the carrier
 }
+
+// Counter is a named counter. Its figures are no part of the ruleset: they stay through every change of rules.
+type Counter struct{ Name string }
 
 // Type is the type of one component of a set's key or data.
 type Type uint8
@@ -85,10 +89,22 @@ type Set struct {
 	Data     []Type
 	Interval bool // keys may be ranges in their last component
 	Slots    int  // for a slot table: its size, which nft prints in the map's type
-	// Timeout is set for what the kernel learns and forgets by itself: how long an element stays that no packet
-	// renews. Whole seconds, as the kernel counts in ticks.
-	Timeout  time.Duration
+	Dynamic  *Dynamic
 	Elements []Element
+}
+
+// Dynamic is what a set has whose elements rules add: apply does not write them, and diff does not compare them. Nil
+// for others.
+type Dynamic struct {
+	Size    int           // most elements; where a set is full, the rule that would add one does not match
+	Timeout time.Duration // how long an element stays after its last update, whole seconds; 0: as long as the kernel likes
+}
+
+func sameDynamic(a, b *Dynamic) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
 }
 
 // IsMap tells whether the set maps its keys to data.
@@ -97,7 +113,7 @@ func (s *Set) IsMap() bool { return len(s.Data) > 0 }
 // sameShape tells whether two sets differ in nothing but their elements.
 func (s *Set) sameShape(o *Set) bool {
 	return s.Name == o.Name && slices.Equal(s.Key, o.Key) && slices.Equal(s.Data, o.Data) && s.Interval == o.Interval &&
-		s.Slots == o.Slots && s.Timeout == o.Timeout
+		s.Slots == o.Slots && sameDynamic(s.Dynamic, o.Dynamic)
 }
 
 // Element is one element of a set. The strings hold the very bytes of the kernel's registers, each component

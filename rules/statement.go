@@ -21,6 +21,7 @@ const (
 	OriginalDestination                     // ct original ip daddr . ct original proto-dst
 	Source                                  // ip saddr
 	TaggedDestination                       // meta priority . ip daddr . tcp dport
+	Client                                  // ip saddr, or an IPv6 client's network
 )
 
 // Key is a selector for one family.
@@ -47,6 +48,11 @@ func (k Key) text() string {
 		return nftFamily(k.Family) + " saddr"
 	case TaggedDestination:
 		return "meta priority . " + nftFamily(k.Family) + " daddr . tcp dport"
+	case Client:
+		if k.Family == configs.IPv6 {
+			return "ip6 saddr & ffff:ffff:ffff:ffff::"
+		}
+		return "ip saddr"
 	}
 	return ""
 }

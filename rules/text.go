@@ -23,6 +23,9 @@ func (r *Ruleset) Text() string {
 	for _, h := range r.Helpers {
 		block("ct helper "+h.Name, h.lines())
 	}
+	for _, c := range r.Counters {
+		block("counter "+c.Name, nil)
+	}
 	for _, s := range r.Sets {
 		block(s.kind()+" "+s.Name, s.lines())
 	}
@@ -50,8 +53,8 @@ func (s *Set) lines() []string {
 	if s.Slots > 0 {
 		lines = append(lines, fmt.Sprintf("size %d", s.Slots))
 	}
-	if s.Timeout > 0 {
-		lines = append(lines, fmt.Sprintf("size %d", AffinityMax), "flags dynamic,timeout", "timeout "+timeText(s.Timeout))
+	if s.Dynamic != nil {
+		lines = append(lines, s.Dynamic.lines()...)
 	}
 	if s.Interval {
 		lines = append(lines, "flags interval")
@@ -109,6 +112,9 @@ func (s *Set) ElementText(e Element) string {
 
 // keyText renders the key. Ranges are written in every component that has two ends.
 func (s *Set) keyText(e Element) string {
+	if prefix, ok := s.prefix(e); ok {
+		return prefix.String()
+	}
 	first := components(s.Key, e.Key)
 	if e.End != "" && e.End != e.Key {
 		for i, last := range components(s.Key, e.End) {

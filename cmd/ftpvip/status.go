@@ -41,6 +41,8 @@ type vipStatus struct {
 	Serving     []servingStatus `json:"serving"`          // for each family of the VIP
 	Affinity    string          `json:"affinity,omitempty"`
 	Backends    []backendStatus `json:"backends"`
+
+	Refused map[rules.Refusal]uint64 `json:"refused,omitempty"` // connections, by reason, since the reason has a counter
 }
 
 type backendStatus struct {
@@ -117,6 +119,10 @@ func (a *app) status(ctx context.Context) (*status, error) {
 	if err != nil {
 		return nil, err
 	}
+	counts, err := k.Counts()
+	if err != nil {
+		return nil, err
+	}
 	s := &status{VIPs: []vipStatus{}, LastRound: now.health.Round, Warnings: strangers(cfg, now.admin)}
 	expected := health.Expected(cfg)
 	s.RoundLate = expected > 0 && time.Since(s.LastRound) > expected
@@ -132,7 +138,9 @@ func (a *app) status(ctx context.Context) (*status, error) {
 		}
 	}
 	for i := range cfg.VIPs {
-		s.VIPs = append(s.VIPs, vipState(cfg, &cfg.VIPs[i], have, now, connections))
+		vs := vipState(cfg, &cfg.VIPs[i], have, now, connections)
+		vs.countRefused(counts)
+		s.VIPs = append(s.VIPs, vs)
 	}
 	return s, nil
 }

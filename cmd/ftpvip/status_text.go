@@ -70,6 +70,7 @@ func (v *vipStatus) write(b *strings.Builder, now time.Time) {
 			fmt.Fprintf(b, "  %s: %s\n", x.Name, x.Reason)
 		}
 	}
+	v.writeRefused(b)
 	b.WriteByte('\n')
 }
 

@@ -17,7 +17,8 @@ import (
 // refuses.
 type batch struct {
 	messages []netlink.Message
-	what     []string // what each message does, for errors
+	what     []string           // what each message does, for errors
+	rules    map[int]rules.Rule // those among the messages, by index
 }
 
 // maxElements is how many bytes of elements go into one message: the length of an attribute is 16 bits.
@@ -66,6 +67,20 @@ func (b *batch) object(kind netlink.HeaderType, h rules.CTHelper) error {
 	})
 }
 
+func (b *batch) counter(kind netlink.HeaderType, c rules.Counter) error {
+	return b.add(kind, netlink.Create, "counter "+c.Name, func(ae *netlink.AttributeEncoder) {
+		ae.String(unix.NFTA_OBJ_TABLE, rules.TableName)
+		ae.String(unix.NFTA_OBJ_NAME, c.Name)
+		ae.Uint32(unix.NFTA_OBJ_TYPE, unix.NFT_OBJECT_COUNTER)
+		if kind == unix.NFT_MSG_NEWOBJ {
+			nested(ae, unix.NFTA_OBJ_DATA, func(ae *netlink.AttributeEncoder) {
+				ae.Uint64(unix.NFTA_COUNTER_BYTES, 0)
+				ae.Uint64(unix.NFTA_COUNTER_PACKETS, 0)
+			})
+		}
+	})
+}
+
 func (b *batch) chain(kind netlink.HeaderType, c *rules.Chain) error {
 	return b.add(kind, netlink.Create, "chain "+c.Name, func(ae *netlink.AttributeEncoder) {
 		ae.String(unix.NFTA_CHAIN_TABLE, rules.TableName)
@@ -104,6 +119,10 @@ func (b *batch) rule(chain string, r rules.Rule, native bool) error {
 			return fmt.Errorf("encoding rule %q: %w", r, err)
 		}
 	}
+	if b.rules == nil {
+		b.rules = map[int]rules.Rule{}
+	}
+	b.rules[len(b.messages)] = r
 	return b.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, "rule of chain "+chain, func(ae *netlink.AttributeEncoder) {
 		ae.String(unix.NFTA_RULE_TABLE, rules.TableName)
 		ae.String(unix.NFTA_RULE_CHAIN, chain)
@@ -138,8 +157,12 @@ func (b *batch) elements(kind netlink.HeaderType, s *rules.Set) {
 		b.addRaw(kind, flags, "elements of "+s.Name, data)
 		list = list[:0]
 	}
+	encode := element
+	if isList(s) {
+		encode = rangeEnds
+	}
 	for i := range s.Elements {
-		list = element(list, &s.Elements[i])
+		list = encode(list, &s.Elements[i])
 		if len(list) > maxElements {
 			flush()
 		}

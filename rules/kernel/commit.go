@@ -58,8 +58,14 @@ func encode(p *rules.Plan, native bool) (*batch, error) {
 	for _, h := range p.DelHelpers {
 		try(b.object(unix.NFT_MSG_DELOBJ, h))
 	}
+	for _, c := range p.DelCounters {
+		try(b.counter(unix.NFT_MSG_DELOBJ, c))
+	}
 	for _, h := range p.AddHelpers {
 		try(b.object(unix.NFT_MSG_NEWOBJ, h))
+	}
+	for _, c := range p.AddCounters {
+		try(b.counter(unix.NFT_MSG_NEWOBJ, c))
 	}
 	for _, c := range p.AddChains {
 		try(b.chain(unix.NFT_MSG_NEWCHAIN, c))
@@ -153,7 +159,7 @@ func (b *batch) explain(err error, sent []netlink.Message) error {
 	}
 	for i, m := range sent {
 		if m.Header.Sequence == op.Sequence && i > 0 && i <= len(b.what) {
-			return fmt.Errorf("%s: %w", b.what[i-1], err)
+			return fmt.Errorf("%s: %w", b.what[i-1], lacking(err, b.rules[i-1]))
 		}
 	}
 	return err

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -80,6 +81,14 @@ func statement(s rules.Statement, native bool) ([]expr.Any, error) {
 		return ctBit(expr.CtKeySTATUS, ipsDNAT), nil
 	case rules.MatchInSet:
 		return append(load(s.Key), &expr.Lookup{SourceRegister: reg1, SetName: s.Set}), nil
+	case rules.MatchNotInSet:
+		return append(load(s.Key), &expr.Lookup{SourceRegister: reg1, SetName: s.Set, Invert: true}), nil
+	case rules.CountOver:
+		return meter(s.Key, s.Set, unix.NFT_DYNSET_OP_ADD, &expr.Connlimit{Count: s.Max, Flags: expr.NFT_CONNLIMIT_F_INV}), nil
+	case rules.RateOver:
+		return meter(s.Key, s.Set, unix.NFT_DYNSET_OP_UPDATE, &expr.Limit{
+			Type: expr.LimitTypePkts, Rate: s.PerSecond, Unit: expr.LimitTimeSecond, Burst: s.Burst, Over: true,
+		}), nil
 	case rules.MatchPayload:
 		return firstByte(0, 255), nil
 	case rules.MatchTLSRecord:
@@ -138,6 +147,8 @@ func action(s rules.Statement, native bool) ([]expr.Any, error) {
 		}, nil
 	case rules.Queue:
 		return []expr.Any{queue(s, native)}, nil
+	case rules.Count:
+		return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: s.Counter}}, nil
 	case rules.RejectReset:
 		return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}, nil
 	case rules.NoTrack:
@@ -212,9 +223,16 @@ func load(k rules.Key) []expr.Any {
 			&expr.Ct{Key: expr.CtKeyPROTODST, Register: f.portRegister, Direction: 0, OptDirection: true},
 		}
 	case rules.Source:
-		return []expr.Any{
-			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: f.source, Len: f.addrLen},
+		return []expr.Any{f.loadSource()}
+	case rules.Client:
+		if k.Family == configs.IPv4 {
+			return []expr.Any{f.loadSource()}
 		}
+		mask := make([]byte, f.addrLen)
+		copy(mask, bytes.Repeat([]byte{0xff}, clientBytes6))
+		return []expr.Any{f.loadSource(), &expr.Bitwise{
+			SourceRegister: reg1, DestRegister: reg1, Len: f.addrLen, Mask: mask, Xor: make([]byte, f.addrLen),
+		}}
 	case rules.TaggedDestination: // each part begins at the next 4 bytes
 		return []expr.Any{
 			&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: reg1},
@@ -223,6 +241,18 @@ func load(k rules.Key) []expr.Any {
 		}
 	}
 	return nil
+}
+
+// clientBytes6 is how much of an IPv6 address is the network that rules.Client means.
+const clientBytes6 = 8
+
+func (f family) loadSource() *expr.Payload {
+	return &expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: f.source, Len: f.addrLen}
+}
+
+// meter adds the key to a dynamic set, or updates it there, and goes on where the element's own limit is exceeded.
+func meter(k rules.Key, set string, operation uint32, limit expr.Any) []expr.Any {
+	return append(load(k), &expr.Dynset{SrcRegKey: reg1, SetName: set, Operation: operation, Exprs: []expr.Any{limit}})
 }
 
 // slotNumber leaves a slot number in reg1, in the host's byte order.

@@ -59,7 +59,7 @@ func (k *Kernel) ReadSlots(want *rules.Ruleset) (*rules.Ruleset, error) {
 	}
 	slots := &rules.Ruleset{}
 	for _, s := range want.Sets {
-		if s.Slots > 0 || s.Timeout > 0 {
+		if s.Slots > 0 || s.Dynamic != nil && !isMeter(s) {
 			slots.Sets = append(slots.Sets, s)
 		}
 	}
@@ -94,8 +94,12 @@ func (k *Kernel) readObjects(r *rules.Ruleset) error {
 	}
 	for _, o := range objects {
 		named, ok := o.(*nftables.NamedObj)
+		if ok && named.Type == nftables.ObjTypeCounter {
+			r.Counters = append(r.Counters, rules.Counter{Name: named.Name})
+			continue
+		}
 		if !ok || named.Type != nftables.ObjTypeCtHelper {
-			r.Strange = append(r.Strange, fmt.Sprintf("an object that is no ct helper (%T)", o))
+			r.Strange = append(r.Strange, fmt.Sprintf("an object that is neither ct helper nor counter (%T)", o))
 			continue
 		}
 		h, ok := named.Obj.(*expr.CtHelper)
@@ -148,13 +152,24 @@ func (k *Kernel) readSet(s *nftables.Set, want *rules.Set) (*rules.Set, error) {
 	if want == nil || !sameAttributes(s, want) {
 		return set, nil // a shape of no types: it is deleted, whatever it holds
 	}
-	set.Key, set.Data, set.Interval, set.Slots, set.Timeout = want.Key, want.Data, want.Interval, want.Slots, want.Timeout
+	set.Key, set.Data, set.Interval, set.Slots, set.Dynamic = want.Key, want.Data, want.Interval, want.Slots, want.Dynamic
+	switch {
+	case isMeter(want):
+		return set, nil
+	case isList(want):
+		ends, err := dumpList(s.Name)
+		if err != nil {
+			return nil, fmt.Errorf("reading the elements of %s: %w", s.Name, explain(err))
+		}
+		set.Elements = readRanges(ends)
+		return set, nil
+	}
 	for try := 0; ; try++ {
 		elements, err := k.conn.GetSetElements(s)
 		if err != nil {
 			return nil, fmt.Errorf("reading the elements of %s: %w", s.Name, explain(err))
 		}
-		if want.Timeout > 0 {
+		if want.Dynamic != nil {
 			set.Elements = readLearnt(elements, want)
 			return set, nil
 		}
@@ -255,7 +270,8 @@ func sameAttributes(s *nftables.Set, want *rules.Set) bool {
 		(!s.IsMap || isVerdict(want) == (s.DataType.GetNFTMagic() == nftables.TypeVerdict.GetNFTMagic())) &&
 		(!s.IsMap || isVerdict(want) || s.DataType.GetNFTMagic() == w.dataType) &&
 		s.Interval == want.Interval && s.Size == w.size && s.Concatenation == (w.flags&setConcat != 0) &&
-		s.Timeout == want.Timeout && s.HasTimeout == (want.Timeout > 0) && s.Dynamic == (want.Timeout > 0) && !s.Constant
+		s.HasTimeout == (w.flags&unix.NFT_SET_TIMEOUT != 0) && s.Timeout == w.timeout &&
+		s.Dynamic == (w.flags&unix.NFT_SET_EVAL != 0) && !s.Constant
 }
 
 func (k *Kernel) readChains(r *rules.Ruleset, want *rules.Ruleset) error {

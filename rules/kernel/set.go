@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"slices"
+	"time"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -27,6 +28,7 @@ type attributes struct {
 	keyType, keyLen   uint32
 	dataType, dataLen uint32
 	size              uint32 // how many elements there may be; 0: any number
+	timeout           time.Duration
 }
 
 func attributesOf(s *rules.Set) attributes {
@@ -38,9 +40,12 @@ func attributesOf(s *rules.Set) attributes {
 			a.flags |= setConcat // a range within a concatenation: the pipapo set
 		}
 	}
-	if s.Timeout > 0 {
-		a.flags |= unix.NFT_SET_TIMEOUT | unix.NFT_SET_EVAL
-		a.size = rules.AffinityMax
+	if s.Dynamic != nil {
+		a.flags |= unix.NFT_SET_EVAL
+		a.size, a.timeout = uint32(s.Dynamic.Size), s.Dynamic.Timeout
+		if a.timeout > 0 {
+			a.flags |= unix.NFT_SET_TIMEOUT
+		}
 	}
 	if s.Slots > 0 {
 		a.size = uint32(s.Slots)
@@ -55,6 +60,9 @@ func attributesOf(s *rules.Set) attributes {
 	}
 	return a
 }
+
+// isMeter tells whether a set holds what limits count: nobody asks for its elements.
+func isMeter(s *rules.Set) bool { return s.Dynamic != nil && !s.IsMap() }
 
 func isVerdict(s *rules.Set) bool { return slices.Equal(s.Data, []rules.Type{rules.Verdict}) }
 
@@ -83,8 +91,8 @@ func (b *batch) set(s *rules.Set, id uint32) error {
 			ae.Uint32(unix.NFTA_SET_DATA_TYPE, a.dataType)
 			ae.Uint32(unix.NFTA_SET_DATA_LEN, a.dataLen)
 		}
-		if s.Timeout > 0 {
-			ae.Uint64(unix.NFTA_SET_TIMEOUT, uint64(s.Timeout.Milliseconds()))
+		if a.timeout > 0 {
+			ae.Uint64(unix.NFTA_SET_TIMEOUT, uint64(a.timeout.Milliseconds()))
 		}
 		if a.size > 0 || a.flags&setConcat != 0 {
 			nested(ae, unix.NFTA_SET_DESC, func(ae *netlink.AttributeEncoder) { describeSet(ae, s, a.size) })
@@ -93,8 +101,8 @@ func (b *batch) set(s *rules.Set, id uint32) error {
 	})
 }
 
-// describeSet tells the size of a table, so that the kernel takes a hash table that never has to grow, or the
-// lengths of a concatenation's parts.
+// describeSet tells the size of a slot table, so that the kernel takes a hash table that never has to grow, and of a
+// dynamic set, or the lengths of a concatenation's parts.
 func describeSet(ae *netlink.AttributeEncoder, s *rules.Set, size uint32) {
 	if size > 0 {
 		ae.Uint32(unix.NFTA_SET_DESC_SIZE, size)

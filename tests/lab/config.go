@@ -20,6 +20,7 @@ type Farm struct {
 	Fall      int
 	Timeout   time.Duration
 	Health    []string // further keys of health, a line each; the check is among them unless it is ftp-banner
+	Keys      []string // more keys of the VIP, as the file has them
 }
 
 // Config writes an ftpvip.yaml. An empty carrier leaves the choice to ftpvip.
@@ -33,6 +34,9 @@ func Config(carrier configs.Carrier, farms ...Farm) string {
 		p("    port: 21")
 		p("    application: ftp-control")
 		p("    pool: %s", f.Name)
+		for _, key := range f.Keys {
+			p("    %s", key)
+		}
 	}
 	p("pools:")
 	for _, f := range farms {
