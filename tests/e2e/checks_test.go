@@ -72,7 +72,7 @@ func TestChecksGoWhereTheyShould(t *testing.T) {
 
 	f.helper.Kill()
 	f.ftpvip.Config += ".down"
-	must(t, f.ftpvip.Configure(strings.ReplaceAll(f.config(), "timeout: 2s", "timeout: 500ms")))
+	must(t, f.ftpvip.Configure(strings.ReplaceAll(f.config(), "timeout: 2s", "timeout: 5s")))
 	for range fall + 1 {
 		r = f.do(t, "health")
 	}
