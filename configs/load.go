@@ -25,11 +25,18 @@ const maxSize = 8 << 20
 // Load reads, decodes and validates the file at path; v is as for Parse. The error is a *Error that holds
 // every problem at once.
 func Load(path string, v *viper.Viper) (*Config, error) {
+	cfg, _, err := LoadText(path, v)
+	return cfg, err
+}
+
+// LoadText is Load that also returns the file's text.
+func LoadText(path string, v *viper.Viper) (*Config, []byte, error) {
 	data, err := read(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return Parse(path, data, v)
+	cfg, err := Parse(path, data, v)
+	return cfg, data, err
 }
 
 // Parse is Load for text that is already in memory; name stands for the file in messages, and files that it names are

@@ -96,7 +96,7 @@ func (a *app) decide(ctx context.Context, ref configs.Ref, takesBack bool, next 
 		return nil, err
 	}
 	defer unlock()
-	cfg, err := a.config()
+	cfg, err := a.serving()
 	if err != nil {
 		return nil, err
 	}

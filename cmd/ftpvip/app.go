@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/viper"
@@ -34,6 +35,7 @@ type app struct {
 	stderr io.Writer
 	log    *slog.Logger
 	change change.Runner // carries out the steps of what changes kernel and state files
+	file   atomic.Pointer[loaded]
 }
 
 // exitError carries an exit code. Its error may be nil: then everything was said already.
@@ -54,9 +56,14 @@ func (e *exitError) Unwrap() error { return e.err }
 // run executes a command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	a := &app{v: viper.New(), stdout: stdout, stderr: stderr, change: change.Plain}
+	return a.run(ctx, args)
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
+	stderr := a.stderr
 	root := a.root()
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetOut(a.stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -137,6 +144,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(a.checkCommand(), a.applyCommand(), a.diffCommand(), a.flushCommand(), a.helperCommand(),
 		a.healthCommand(), a.statusCommand(), a.sessionsCommand(), a.versionCommand())
 	root.AddCommand(a.doctorCommand(), a.drainCommand(), a.disableCommand(), a.enableCommand(), a.weightCommand())
+	root.AddCommand(a.confirmCommand(), a.rollbackCommand(), a.awaitCommand())
 	root.AddCommand(a.docsCommand())
 	return root
 }
@@ -149,9 +157,6 @@ func (a *app) startLog() error {
 	a.log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
 	return nil
 }
-
-// config loads the configuration.
-func (a *app) config() (*configs.Config, error) { return configs.Load(a.v.GetString("config"), a.v) }
 
 // outputFlag adds -o to a command and returns what reads it.
 func outputFlag(cmd *cobra.Command) func() (asJSON bool, err error) {

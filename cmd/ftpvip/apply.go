@@ -2,20 +2,25 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"ftpvip/configs"
-	"ftpvip/helper/carrier"
+	"ftpvip/configs/inforce"
 	"ftpvip/rules"
+	"ftpvip/rules/change"
 	"ftpvip/rules/kernel"
 )
 
 func (a *app) applyCommand() *cobra.Command {
 	cmd := verb("apply", "Make the kernel match the configuration", nil)
 	dryRun := cmd.Flags().Bool("dry-run", false, "change nothing, print the whole table as nft text")
+	confirm := cmd.Flags().Duration("confirm", 0, "roll back after this time, such as 60s, unless ftpvip confirm follows")
 	asJSON := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		json, err := asJSON()
@@ -25,7 +30,10 @@ func (a *app) applyCommand() *cobra.Command {
 		if *dryRun {
 			return fail(a.dryRun(), exitFailure)
 		}
-		return fail(a.apply(cmd.Context(), json), exitFailure)
+		if cmd.Flags().Changed("confirm") && (*confirm < time.Second || *confirm > maxConfirm) {
+			return &exitError{exitUsage, fmt.Errorf("--confirm %s: allowed: 1s to %s", *confirm, maxConfirm)}
+		}
+		return fail(a.apply(cmd.Context(), *confirm, json), exitFailure)
 	}
 	return cmd
 }
@@ -51,16 +59,30 @@ func (a *app) dryRun() error {
 	return write(a.stdout, "%s", want.Text())
 }
 
-func (a *app) apply(ctx context.Context, asJSON bool) error {
-	cfg, err := a.config()
-	if err != nil {
-		return err
-	}
+// maxConfirm is the longest time that an apply may wait for its confirmation.
+const maxConfirm = 24 * time.Hour
+
+// apply makes the kernel match the file. With a time to confirm it is rolled back after that.
+func (a *app) apply(ctx context.Context, confirm time.Duration, asJSON bool) error {
 	unlock, err := a.lock(ctx, lockChange, lockWait)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	record, err := a.record()
+	if err != nil {
+		return err
+	}
+	if back, err := a.settleOverdue(ctx, record); err != nil || back {
+		return errors.Join(err, unconfirmedApply(back, record))
+	}
+	if record.Pending != nil {
+		return errors.New(pendingText(record.Pending, time.Now()))
+	}
+	cfg, err := a.config() // under the lock: who waited must not apply what was there before
+	if err != nil {
+		return err
+	}
 	want, unregistered, err := a.desired(cfg)
 	if err != nil {
 		return err
@@ -70,26 +92,82 @@ func (a *app) apply(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	defer a.close(k)
-	if unregistered {
-		if err := carrier.Register(); err != nil {
-			return err
-		}
-	}
-	p, err := commitTo(want, k, func() (*rules.Ruleset, error) { return k.Read(want) },
-		func(have *rules.Ruleset) *rules.Plan { return rules.Diff(have, want) })
+	next := inforce.New(a.absolute("config"), a.file.Load().text, cfg, time.Now())
+	steps, pending, err := a.promise(record, next, k, confirm)
 	if err != nil {
 		return err
 	}
-	return a.printApplied(cfg, p, asJSON)
+	p := &rules.Plan{}
+	steps = append(append(registration(unregistered), steps...), a.writing(k, want, &p))
+	if err := a.change.Carry(steps...); err != nil {
+		return err
+	}
+	return a.printApplied(cfg, p, pending, confirm > 0, asJSON)
 }
 
-func (a *app) printApplied(cfg *configs.Config, p *rules.Plan, asJSON bool) error {
+// unconfirmedApply says why an apply became a rollback. After a restart of the host that is what apply is for: the
+// configuration that was never confirmed may be why somebody restarted it.
+func unconfirmedApply(back bool, r inforce.Record) error {
+	if !back {
+		return nil
+	}
+	if id, err := boot(); err == nil && id != r.Pending.Boot {
+		return nil
+	}
+	return errors.New("the last apply was never confirmed, so it was rolled back instead of applying the file: run `ftpvip apply` " +
+		"again to have the file in force")
+}
+
+// promise makes the steps that write down what will be in force, and that see to its end where it has to be confirmed.
+func (a *app) promise(r inforce.Record, next inforce.Applied, k *kernel.Kernel, confirm time.Duration) ([]change.Step, *inforce.Pending, error) {
+	if r.Same(next) && r.RolledBack.IsZero() { // only the table can differ: there is nothing to go back to
+		return nil, nil, nil
+	}
+	had, err := k.Exists()
+	if err != nil {
+		return nil, nil, err
+	}
+	var pending *inforce.Pending
+	if confirm > 0 && !r.Same(next) {
+		if pending, err = newPending(confirm); err != nil {
+			return nil, nil, err
+		}
+	}
+	after := r.Apply(next, had, pending)
+	if pending != nil && !after.PreviousKnown {
+		return nil, nil, fmt.Errorf("%w, so there would be nothing to roll back to: apply the configuration that is in force once "+
+			"without --confirm", errNoWayBack)
+	}
+	step, err := a.remember(after)
+	if err != nil {
+		return nil, nil, err
+	}
+	steps := []change.Step{step}
+	if pending != nil {
+		steps = append(steps, a.waiting(pending, confirm))
+	}
+	return steps, pending, nil
+}
+
+// absolute is the path that a flag names, for processes that run elsewhere.
+func (a *app) absolute(key string) string {
+	if path, err := filepath.Abs(a.v.GetString(key)); err == nil {
+		return path
+	}
+	return a.v.GetString(key)
+}
+
+func (a *app) printApplied(cfg *configs.Config, p *rules.Plan, pending *inforce.Pending, confirm, asJSON bool) error {
 	deleted, added := p.Elements()
 	if asJSON {
-		return writeJSON(a.stdout, map[string]any{
+		doc := map[string]any{
 			"changed": !p.Empty(), "elements_only": !p.Empty() && p.ElementsOnly(),
 			"elements_deleted": deleted, "elements_added": added, "changes": lines(p.Text()),
-		})
+		}
+		if pending != nil {
+			doc["confirm_until"] = pending.Until
+		}
+		return writeJSON(a.stdout, doc)
 	}
 	what := "nothing changed"
 	switch {
@@ -102,7 +180,14 @@ func (a *app) printApplied(cfg *configs.Config, p *rules.Plan, asJSON bool) erro
 	case !p.Empty():
 		what = fmt.Sprintf("changed: %d elements deleted, %d added, and more than elements", deleted, added)
 	}
-	return write(a.stdout, "table inet %s: %s (VIPs %d, pools %d)\n", rules.TableName, what, len(cfg.VIPs), len(cfg.Pools))
+	wait := ""
+	switch {
+	case pending != nil:
+		wait = pendingText(pending, time.Now()) + "\n"
+	case confirm:
+		wait = "this configuration was in force already: there is nothing to confirm\n"
+	}
+	return write(a.stdout, "table inet %s: %s (VIPs %d, pools %d)\n%s", rules.TableName, what, len(cfg.VIPs), len(cfg.Pools), wait)
 }
 
 // close closes the kernel's connection; there is nothing that an admin could do about an error.

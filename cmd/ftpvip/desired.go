@@ -73,9 +73,14 @@ func commitTo(want *rules.Ruleset, k *kernel.Kernel, read func() (*rules.Ruleset
 	return p, err
 }
 
-// updateSlots writes the slot elements that differ, in one transaction, and nothing else. Where our table is not in
+// updateSlots writes the slot elements that differ from what the configuration in force asks for, in one transaction,
+// and nothing else. Where our table is not in
 // the kernel it warns, and the next apply does it. The caller holds the lock.
 func (a *app) updateSlots(cfg *configs.Config, now known) (*rules.Plan, error) {
+	cfg, err := a.forSlots(cfg)
+	if err != nil {
+		return nil, err
+	}
 	want, _, err := build(cfg, now)
 	if err != nil {
 		return nil, err

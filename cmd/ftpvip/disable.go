@@ -30,7 +30,7 @@ func (a *app) disable(ctx context.Context, ref configs.Ref, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := a.config()
+	cfg, err := a.serving()
 	if err != nil {
 		return err
 	}

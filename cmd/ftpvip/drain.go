@@ -50,7 +50,7 @@ type drainedReport struct {
 
 // drained waits for the end of a backend's sessions.
 func (a *app) drained(ctx context.Context, ref configs.Ref, d *decision, timeout time.Duration, asJSON bool) error {
-	cfg, err := a.config()
+	cfg, err := a.serving()
 	if err != nil {
 		return err
 	}

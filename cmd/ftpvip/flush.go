@@ -7,6 +7,7 @@ import (
 
 	"ftpvip/helper/carrier"
 	"ftpvip/rules"
+	"ftpvip/rules/change"
 	"ftpvip/rules/kernel"
 )
 
@@ -26,8 +27,20 @@ func (a *app) flush(ctx context.Context) error {
 		return err
 	}
 	defer a.close(k)
-	had, err := k.Flush()
+	record, err := a.record()
 	if err != nil {
+		return err
+	}
+	remember, err := a.remember(record.Flush())
+	if err != nil {
+		return err
+	}
+	had := false
+	remove := change.Step{Name: "removing the table", Do: func() (err error) {
+		had, err = k.Flush()
+		return err
+	}}
+	if err := a.change.Carry(remember, remove); err != nil {
 		return err
 	}
 	if err := carrier.Unregister(); err != nil {

@@ -59,7 +59,7 @@ func (a *app) history(asJSON bool) error {
 var errRoundRuns = errors.New("another round of health checks is still running, or ftpvip health --watch")
 
 func (a *app) health(ctx context.Context, asJSON bool, textfile string) error {
-	cfg, err := a.config()
+	cfg, err := a.serving()
 	if err != nil {
 		return err
 	}
@@ -134,6 +134,13 @@ func (a *app) settle(ctx context.Context, cfg *configs.Config, prev health.File,
 		return settled{}, err
 	}
 	defer unlock()
+	record, err := a.record()
+	if err != nil {
+		return settled{}, err
+	}
+	if _, err := a.settleOverdue(ctx, record); err != nil {
+		a.log.Error(err.Error())
+	}
 	decisions, err := a.adminFile() // read under the lock: a drain may have come while we probed
 	if err != nil {
 		return settled{}, err

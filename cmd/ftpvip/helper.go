@@ -36,7 +36,7 @@ func sparing() {
 // helper runs until SIGTERM or SIGINT. SIGHUP reloads the configuration; a wrong one is refused, and the old one
 // runs on.
 func (a *app) helper(ctx context.Context) error {
-	cfg, err := a.config()
+	cfg, err := a.serving()
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (a *app) helper(ctx context.Context) error {
 			case <-ctx.Done():
 				return
 			case <-hangup:
-				cfg, err := a.config()
+				cfg, err := a.serving()
 				if err != nil {
 					a.log.Error("the new configuration is refused, the old one stays", "err", err)
 					continue

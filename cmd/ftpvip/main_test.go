@@ -16,6 +16,9 @@ import (
 
 // TestMain makes this test binary the program ftpvip for the scripts, which run in a network namespace.
 func TestMain(m *testing.M) {
+	if slices.Contains(os.Args, "await-confirm") { // what an apply under test leaves behind
+		main()
+	}
 	testscript.Main(world{m}, map[string]func(){"ftpvip": main})
 }
 

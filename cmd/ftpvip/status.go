@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ftpvip/configs"
+	"ftpvip/configs/inforce"
 	"ftpvip/health"
 	"ftpvip/helper"
 	"ftpvip/helper/live"
@@ -27,6 +28,9 @@ type status struct {
 	LastRound time.Time    `json:"last_health_round,omitzero"`
 	RoundLate bool         `json:"health_round_late"` // nobody checks any more, or never did
 	Warnings  []string     `json:"warnings,omitempty"`
+
+	PendingUntil time.Time `json:"confirm_until,omitzero"` // an apply waits for its confirmation
+	RolledBack   time.Time `json:"rolled_back,omitzero"`   // the file is not in force since
 }
 
 type vipStatus struct {
@@ -124,6 +128,11 @@ func (a *app) status(ctx context.Context) (*status, error) {
 		return nil, err
 	}
 	s := &status{VIPs: []vipStatus{}, LastRound: now.health.Round, Warnings: strangers(cfg, now.admin)}
+	record, err := a.record()
+	if err != nil {
+		return nil, err
+	}
+	s.inForce(record, time.Now())
 	expected := health.Expected(cfg)
 	s.RoundLate = expected > 0 && time.Since(s.LastRound) > expected
 	s.compare(have, want)
@@ -143,6 +152,18 @@ func (a *app) status(ctx context.Context) (*status, error) {
 		s.VIPs = append(s.VIPs, vs)
 	}
 	return s, nil
+}
+
+// inForce notes what stands between the file and what is in force.
+func (s *status) inForce(r inforce.Record, now time.Time) {
+	if s.RolledBack = r.RolledBack; !r.RolledBack.IsZero() {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("the configuration was rolled back %s ago: the file is not in force until the "+
+			"next `ftpvip apply`", ageText(now.Sub(r.RolledBack))))
+	}
+	if r.Pending != nil {
+		s.PendingUntil = r.Pending.Until
+		s.Warnings = append(s.Warnings, pendingText(r.Pending, now))
+	}
 }
 
 // compare says whether the kernel has what it should.

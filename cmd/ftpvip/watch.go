@@ -36,6 +36,7 @@ type watcher struct {
 	known         health.File
 	saved, synced time.Time
 	fed           time.Time
+	rolledBack    time.Time // when the configuration was rolled back that it works with
 	untold        chan untold
 }
 
@@ -48,7 +49,7 @@ type untold struct {
 // watch checks each backend at its interval until SIGTERM or SIGINT. SIGHUP reloads the configuration; a wrong one is
 // refused, and the old one goes on.
 func (a *app) watch(ctx context.Context, textfile string) error {
-	cfg, err := a.config()
+	cfg, err := a.serving()
 	if err != nil {
 		return err
 	}
@@ -64,6 +65,9 @@ func (a *app) watch(ctx context.Context, textfile string) error {
 	w.cfg.Store(cfg)
 	if w.known, err = a.healthFile(cfg); err != nil {
 		return err
+	}
+	if record, err := a.record(); err == nil {
+		w.rolledBack = record.RolledBack
 	}
 	if w.watchdog, err = daemon.SdWatchdogEnabled(false); err != nil {
 		return err
@@ -86,16 +90,28 @@ func (w *watcher) reloads() (stop func()) {
 	signal.Notify(hangup, syscall.SIGHUP)
 	go func() {
 		for range hangup {
-			cfg, err := w.config()
-			if err != nil {
-				w.log.Error("the new configuration is refused, the old one stays", "err", err)
-				continue
-			}
-			w.cfg.Store(cfg)
-			w.log.Info("configuration reloaded")
+			w.reload()
 		}
 	}()
 	return func() { signal.Stop(hangup); close(hangup) }
+}
+
+func (w *watcher) reload() {
+	cfg, err := w.serving()
+	if err != nil {
+		w.log.Error("the new configuration is refused, the old one stays", "err", err)
+		return
+	}
+	w.cfg.Store(cfg)
+	w.log.Info("configuration reloaded")
+}
+
+// followRollback reloads after a rollback, which nobody else tells a watch of.
+func (w *watcher) followRollback() {
+	if r, err := w.record(); err == nil && r.RolledBack.After(w.rolledBack) {
+		w.rolledBack = r.RolledBack
+		w.reload()
+	}
 }
 
 // found settles what was found. What goes wrong is told, and the next call has another chance.
@@ -114,6 +130,7 @@ func (w *watcher) found(found health.Found) health.File {
 	changed := len(done.events) > 0
 	if write.state || changed {
 		w.saved = now
+		w.followRollback()
 		if w.textfile != "" {
 			if err := health.WriteTextfile(w.textfile, done.report); err != nil {
 				w.log.Error(err.Error())

@@ -55,6 +55,12 @@ func (k *Kernel) Flush() (bool, error) {
 	return true, nil
 }
 
+// Exists tells whether our table is in the kernel.
+func (k *Kernel) Exists() (bool, error) {
+	t, err := k.find()
+	return t != nil, err
+}
+
 // find returns our table, or nil.
 func (k *Kernel) find() (*nftables.Table, error) {
 	tables, err := k.conn.ListTablesOfFamily(nftables.TableFamilyINet)

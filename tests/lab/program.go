@@ -64,6 +64,14 @@ func (p *Program) args(words ...string) []string {
 	return append([]string{p.Path, "--config", p.Config, "--state-dir", p.State}, words...)
 }
 
+// Args is the command line of a verb, for programs that run it.
+func (p *Program) Args(words ...string) []string { return p.args(words...) }
+
+// Start starts a verb.
+func (p *Program) Start(ctx context.Context, words ...string) (*Process, error) {
+	return p.lab.Balancer.Start(ctx, Command{Args: p.args(words...), Env: []string{"NO_COLOR=1"}})
+}
+
 // Run runs one verb to its end. A status other than 0 is no error.
 func (p *Program) Run(ctx context.Context, words ...string) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
