@@ -16,8 +16,6 @@ var t0 = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
 
 func applied(text string) Applied { return Applied{At: t0, File: "f.yaml", Text: text, Queues: 2} }
 
-func ptr(a Applied) *Applied { return &a }
-
 func TestApply(t *testing.T) {
 	pending := &Pending{Until: t0, Token: "t"}
 	old, now := applied("old"), applied("now")
@@ -55,13 +53,13 @@ func TestApply(t *testing.T) {
 }
 
 func TestRollBackAndFlush(t *testing.T) {
-	r := Record{Current: ptr(applied("b")), Previous: ptr(applied("a")), PreviousKnown: true, Pending: &Pending{Token: "t"}}
+	r := Record{Current: new(applied("b")), Previous: new(applied("a")), PreviousKnown: true, Pending: &Pending{Token: "t"}}
 	back := r.RollBack(t0)
-	want := Record{Current: ptr(applied("a")), Previous: ptr(applied("b")), PreviousKnown: true, RolledBack: t0}
+	want := Record{Current: new(applied("a")), Previous: new(applied("b")), PreviousKnown: true, RolledBack: t0}
 	if diff := cmp.Diff(want, back); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	want = Record{Previous: ptr(applied("b")), PreviousKnown: true}
+	want = Record{Previous: new(applied("b")), PreviousKnown: true}
 	if diff := cmp.Diff(want, r.Flush()); diff != "" {
 		t.Errorf("flush (-want +got)\n%s", diff)
 	}
@@ -111,7 +109,7 @@ func TestConfig(t *testing.T) {
 
 func TestSaveLoad(t *testing.T) {
 	dir := t.TempDir()
-	r := Record{Current: ptr(applied("b")), Previous: ptr(applied("a")), PreviousKnown: true, RolledBack: t0, Pending: &Pending{t0, "t", "b"}}
+	r := Record{Current: new(applied("b")), Previous: new(applied("a")), PreviousKnown: true, RolledBack: t0, Pending: &Pending{t0, "t", "b"}}
 	if err := r.Save(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +135,7 @@ func TestSaveLoad(t *testing.T) {
 
 // FuzzDecode: decoding never panics, and what it accepts is written and read back as the same.
 func FuzzDecode(f *testing.F) {
-	first, err := Record{Current: ptr(applied("b")), PreviousKnown: true, Pending: &Pending{t0, "t", "b"}}.Encode()
+	first, err := Record{Current: new(applied("b")), PreviousKnown: true, Pending: &Pending{t0, "t", "b"}}.Encode()
 	if err != nil {
 		f.Fatal(err)
 	}
