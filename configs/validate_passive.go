@@ -10,8 +10,16 @@ import (
 // slice is a backend's passive slice on one address.
 type slice struct {
 	PortRange
-	ref Ref
-	at  pos
+	ref  Ref
+	addr netip.Addr // the server's
+	snat SNAT       // of its pool
+	at   pos
+}
+
+// shared tells whether two backends are one server that may have one slice: as where a pool serves port 21 and another
+// port 990 (implicit TLS) of an address.
+func (s slice) shared(o slice) bool {
+	return s.PortRange == o.PortRange && s.addr == o.addr && s.snat == o.snat
 }
 
 // passiveSlices checks that no port of an address belongs to two backends, or to a backend and a VIP. VIPs that
@@ -64,7 +72,10 @@ func poolSlices(p Pool, raw rawPool, f Family) []slice {
 	var all []slice
 	for i, b := range p.Backends {
 		if !b.PassivePorts.IsZero() && b.Addrs.Of(f).IsValid() {
-			all = append(all, slice{b.PassivePorts, Ref{p.Name, b.Name}, raw.backends.all[i].passivePorts.pos})
+			all = append(all, slice{
+				PortRange: b.PassivePorts, ref: Ref{p.Name, b.Name}, addr: b.Addrs.Of(f), snat: p.SNAT,
+				at: raw.backends.all[i].passivePorts.pos,
+			})
 		}
 	}
 	return all
@@ -77,19 +88,30 @@ func (c *checker) disjoint(all []slice) {
 	for i := 1; i < len(all); i++ {
 		// widest is the earlier slice that reaches furthest.
 		widest, s := all[i-1], all[i]
-		if s.Overlaps(widest.PortRange) {
+		if s.Overlaps(widest.PortRange) && !s.shared(widest) {
 			earlier, later := widest, s
 			if earlier.at.line > later.at.line {
 				earlier, later = later, earlier
 			}
 			c.at(later.at, fmt.Sprintf("overlaps %d-%d of backend %s on line %d", earlier.First, earlier.Last,
 				earlier.ref, earlier.at.line), "ranges that share no port on one VIP address",
-				"move one of the two ranges, and set the same on the server")
+				remedy(earlier, later))
 		}
 		if widest.Last > s.Last {
 			all[i] = widest
 		}
 	}
+}
+
+// remedy says what to do about slices that overlap.
+func remedy(a, b slice) string {
+	switch {
+	case a.addr != b.addr:
+		return "move one of the two ranges, and set the same on the server"
+	case a.snat != b.snat:
+		return "it is the same server: give both pools the same snat, or move one of the two ranges"
+	}
+	return "it is the same server: give it the same range in both places, or move one of the two"
 }
 
 // offVIPPorts reports slices that hold the port of a VIP on their address.
