@@ -74,10 +74,10 @@ func (c *checker) circle(p *Pool) []string {
 	}
 }
 
-// soundSNAT tells whether a pool's snat could be read.
+// soundSNAT tells whether a pool has a name, and a snat that could be read.
 func (c *checker) soundSNAT(pool string) bool {
 	p, raw := c.lookup(pool)
-	return raw.snat.state != bad && (p.SNAT.Mode != SNATAddress || sound(raw.snat, p.SNAT.Addrs))
+	return p != nil && raw.snat.state != bad && (p.SNAT.Mode != SNATAddress || sound(raw.snat, p.SNAT.Addrs))
 }
 
 // poolNames lists the names of all pools, each once.

@@ -92,7 +92,9 @@ func (s *Session) mustHold(dir Direction, line []byte) bool {
 		n := min(len(line), 3)
 		if string(line[:n]) == text[:n] && s.due(code) {
 			last := len(line) < 4 || line[3] == ' ' || line[3] == '\r' // as replyCode has it
-			return s.multi.code == 0 || int(s.multi.code) == code && last
+			if s.multi.code == 0 || int(s.multi.code) == code && last {
+				return true
+			}
 		}
 	}
 	return false

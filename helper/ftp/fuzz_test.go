@@ -93,7 +93,7 @@ func serverReadings(line string) []netip.AddrPort {
 				if a, err := scanSix(arg); err == nil && a.Port() != 0 {
 					read = append(read, a)
 				}
-			case verb == "EPRT" && len(arg) > 5:
+			case verb == "EPRT" && len(arg) > 5 && arg[0] > ' ' && arg[0] < 0x7f: // else it is no delimiter, and NUL ends a C string
 				if a := splitEprt(arg); a.Port() != 0 {
 					read = append(read, a)
 				}
