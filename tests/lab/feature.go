@@ -25,6 +25,8 @@ const (
 	TNFTP     Feature = "tnftp"
 	ProFTPD   Feature = "proftpd"
 	PureFTPd  Feature = "pure-ftpd"
+	// ProFTPDTLS is ProFTPD's module for TLS.
+	ProFTPDTLS Feature = "proftpd's mod_tls"
 	// CTHelper is the kernel's nfnetlink_cthelper, which the carrier of that name needs.
 	CTHelper Feature = "nfnetlink_cthelper"
 	// NFTQueue is the kernel's own queue statement.
@@ -59,6 +61,8 @@ func (f Feature) Check() error {
 		err = probeQueue()
 	case PyFTPDlib:
 		err = exec.Command(Python, "-c", "import pyftpdlib.servers").Run()
+	case ProFTPDTLS:
+		_, err = os.Stat(ProFTPDModules + "/mod_tls.so")
 	case NFT, VSFTPD, Curl, LFTP, TNFTP, ProFTPD, PureFTPd:
 		_, err = exec.LookPath(string(f))
 	}
@@ -67,6 +71,9 @@ func (f Feature) Check() error {
 	}
 	return nil
 }
+
+// ProFTPDModules is where tests/deps puts the modules that Debian has in packages of their own.
+const ProFTPDModules = "/usr/local/lib/proftpd"
 
 // Python runs the lab's scripts: the distribution's interpreter, which has the distribution's modules.
 const Python = "/usr/bin/python3"

@@ -50,6 +50,21 @@ type Job struct {
 	Server netip.AddrPort
 	Files  []File
 	Limit  time.Duration // for the whole job; default 30 s
+	TLS    *TLS          // nil: in the clear
+}
+
+// TLS is how a job is encrypted, its data too. The tools tnftp and LFTPPipelined do not know it.
+type TLS struct {
+	CA       string // path of a PEM file; the server's certificate must be of it
+	Implicit bool   // from the first byte; else after AUTH TLS
+}
+
+// scheme is the URL's.
+func (j Job) scheme() string {
+	if j.TLS != nil && j.TLS.Implicit {
+		return "ftps"
+	}
+	return "ftp"
 }
 
 // File is one transfer and the two names of its file. Remote of a listing is the folder.
@@ -115,7 +130,10 @@ func curl(j Job) lab.Command {
 			args = append(args, "--ftp-port", "-")
 		case EPSV:
 		}
-		url := fmt.Sprintf("ftp://%s/%s", j.Server, f.Remote)
+		if j.TLS != nil {
+			args = append(args, "--ssl-reqd", "--cacert", j.TLS.CA)
+		}
+		url := fmt.Sprintf("%s://%s/%s", j.scheme(), j.Server, f.Remote)
 		switch f.Operation {
 		case Upload:
 			args = append(args, "--upload-file", f.Local, url)
@@ -137,18 +155,24 @@ func lftp(j Job, pipelined bool) lab.Command {
 		{"net:timeout", idle},
 		{"net:max-retries", "1"},
 		{"xfer:clobber", "yes"},
-		{"ftp:ssl-allow", "no"},
+		{"ftp:ssl-allow", yesNo(j.TLS != nil)},
 		{"ftp:fix-pasv-address", "no"}, // believe the 227
 		{"ftp:passive-mode", yesNo(!j.Mode.Active())},
 		{"ftp:prefer-epsv", yesNo(j.Mode == EPSV)},
 		{"ftp:sync-mode", yesNo(!pipelined)},
+	}
+	if j.TLS != nil {
+		set = append(set, [][2]string{
+			{"ftp:ssl-force", "yes"}, {"ftp:ssl-allow-anonymous", "yes"}, {"ftp:ssl-protect-data", "yes"}, {"ftp:ssl-protect-list", "yes"},
+			{"ssl:ca-file", j.TLS.CA}, {"ssl:verify-certificate", "yes"},
+		}...)
 	}
 	var script strings.Builder
 	script.WriteString("debug 5; ")
 	for _, kv := range set {
 		fmt.Fprintf(&script, "set %s %s; ", kv[0], kv[1])
 	}
-	fmt.Fprintf(&script, "open ftp://%s; ", j.Server)
+	fmt.Fprintf(&script, "open %s://%s; ", j.scheme(), j.Server)
 	for _, f := range j.Files {
 		switch f.Operation {
 		case Download:

@@ -43,13 +43,22 @@ TimeoutIdle 60
 
 func (s *Server) proftpd(base string) (lab.Command, error) {
 	config := base + ".conf"
+	if err := os.WriteFile(config, []byte(s.proftpdText(base)), 0o644); err != nil {
+		return lab.Command{}, err
+	}
+	return lab.Command{Args: []string{"proftpd", "--nodaemon", "--config", config}}, nil
+}
+
+// proftpdText is the configuration without TLS. Its last part is for anonymous users.
+func (s *Server) proftpdText(base string) string {
+	return fmt.Sprintf(proftpdConfig, s.Name, s.ownAddrs(), Port, base, s.Root)
+}
+
+// ownAddrs lists the backend's addresses.
+func (s *Server) ownAddrs() string {
 	var addrs []string
 	for _, a := range s.Backend.Addrs.All() {
 		addrs = append(addrs, a.String())
 	}
-	text := fmt.Sprintf(proftpdConfig, s.Name, strings.Join(addrs, " "), Port, base, s.Root)
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		return lab.Command{}, err
-	}
-	return lab.Command{Args: []string{"proftpd", "--nodaemon", "--config", config}}, nil
+	return strings.Join(addrs, " ")
 }

@@ -66,6 +66,19 @@ type Server struct {
 // Start starts a server and waits until it answers in both families. Its root, below the lab's folder and named as
 // the server, is made if need be and kept when it stops.
 func Start(ctx context.Context, l *lab.Lab, b *lab.Backend, kind Kind, name string) (*Server, error) {
+	s, err := prepare(l, b, kind, name)
+	if err != nil {
+		return nil, err
+	}
+	command, err := s.command(filepath.Join(l.Dir, name))
+	if err != nil {
+		return nil, err
+	}
+	return s, s.run(ctx, l, command)
+}
+
+// prepare makes the folders.
+func prepare(l *lab.Lab, b *lab.Backend, kind Kind, name string) (*Server, error) {
 	root, err := l.Mkdir(name)
 	if err != nil {
 		return nil, err
@@ -77,19 +90,19 @@ func Start(ctx context.Context, l *lab.Lab, b *lab.Backend, kind Kind, name stri
 	if err := os.Chmod(in, 0o777); err != nil { // whatever the umask
 		return nil, err
 	}
-	s := &Server{Name: name, Kind: kind, Root: root, Backend: b, vip: l.VIPs[0].V4, events: newEvents()}
-	command, err := s.command(filepath.Join(l.Dir, name))
-	if err != nil {
-		return nil, err
-	}
-	if s.process, err = b.Start(l.Context(), command); err != nil {
-		return nil, err
+	return &Server{Name: name, Kind: kind, Root: root, Backend: b, vip: l.VIPs[0].V4, events: newEvents()}, nil
+}
+
+// run starts the server and waits until it answers.
+func (s *Server) run(ctx context.Context, l *lab.Lab, command lab.Command) (err error) {
+	if s.process, err = s.Backend.Start(l.Context(), command); err != nil {
+		return err
 	}
 	if err := s.ready(ctx); err != nil {
 		r := s.process.Kill()
-		return nil, fmt.Errorf("starting %s: %w\n%s", name, err, r)
+		return fmt.Errorf("starting %s: %w\n%s", s.Name, err, r)
 	}
-	return s, nil
+	return nil
 }
 
 // command says how to run the server; files for it are named base and something.
