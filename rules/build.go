@@ -139,6 +139,7 @@ func familySets(cfg *configs.Config, f configs.Family) []*Set {
 	}
 	checks.Elements = checkWays(cfg, f)
 	sets := append([]*Set{vips, control, pass, reset, masquerade, snat, source, passive, checks, learn}, guardMaps(cfg, f)...)
+	sets = append(sets, hairpinSets(cfg, f)...)
 	for _, s := range sets {
 		sortElements(s.Elements)
 		s.Elements = slices.Compact(s.Elements) // two VIPs of one address share slices and source groups
@@ -239,6 +240,7 @@ func chainRules(chain string, f configs.Family) [][]Statement {
 		return [][]Statement{
 			{MatchTCP{}, MatchDNATed{}, MatchInSet{original, setName(stemMasquerade, f)}, Masquerade{}},
 			{MatchTCP{}, MatchDNATed{}, SNATMap{original, setName(stemSNAT, f)}},
+			hairpinRule(f),
 			{SNATMap{Key{f, Source}, setName(stemSource, f)}},
 		}
 	case chainAffinity:

@@ -68,6 +68,8 @@ const (
 	stemSource     = "source"     // source groups: backend address : VIP
 	stemPassive    = "passive"    // passive slices: VIP . port range : backend address
 	stemChecks     = "checks"     // socket's tag . VIP . port : backend, for checks with through: vip
+	stemHairpin    = "hairpin"    // backends of two-arm pools: as clients of a VIP they are hidden
+	stemAddresses  = "addresses"  // the addresses of all VIPs
 	stemGuard      = "guard"      // VIPs with lists or limits of clients: goto their chain
 	stemFull       = "full"       // VIPs with a limit of connections for each backend: goto their chain
 	stemHelper     = "ftp"        // the ct helper objects

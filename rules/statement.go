@@ -21,6 +21,7 @@ const (
 	OriginalDestination                     // ct original ip daddr . ct original proto-dst
 	Source                                  // ip saddr
 	TaggedDestination                       // meta priority . ip daddr . tcp dport
+	OriginalAddress                         // ct original ip daddr
 	Client                                  // ip saddr, or an IPv6 client's network
 )
 
@@ -44,6 +45,8 @@ func (k Key) text() string {
 		return nftFamily(k.Family) + " daddr . tcp dport"
 	case OriginalDestination:
 		return "ct original " + nftFamily(k.Family) + " daddr . ct original proto-dst"
+	case OriginalAddress:
+		return "ct original " + nftFamily(k.Family) + " daddr"
 	case Source:
 		return nftFamily(k.Family) + " saddr"
 	case TaggedDestination:

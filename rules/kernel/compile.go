@@ -222,6 +222,8 @@ func load(k rules.Key) []expr.Any {
 			&expr.Ct{Key: f.ctDest, Register: reg1, Direction: 0, OptDirection: true},
 			&expr.Ct{Key: expr.CtKeyPROTODST, Register: f.portRegister, Direction: 0, OptDirection: true},
 		}
+	case rules.OriginalAddress:
+		return []expr.Any{&expr.Ct{Key: f.ctDest, Register: reg1, Direction: 0, OptDirection: true}}
 	case rules.Source:
 		return []expr.Any{f.loadSource()}
 	case rules.Client:

@@ -27,6 +27,7 @@ type arrangement struct {
 	helper    string   // further keys of the configuration's section helper, a line each
 	health    []string // of every pool, see lab.Farm
 	keys      []string // more keys of every VIP
+	pool      []string // and of every pool
 }
 
 // farm is a lab with servers, and with ftpvip applied and its helper running on the balancer.
@@ -88,7 +89,7 @@ func newFarm(t *testing.T, a arrangement) *farm {
 		v := &vip{Farm: lab.Farm{
 			Name: string(kind), VIP: l.VIPs[i], Backends: l.Backends[2*i : 2*i+2],
 			Scheduler: a.scheduler, Rise: rise, Fall: fall, Timeout: 2 * time.Second,
-			Health: a.health, Keys: a.keys,
+			Health: a.health, Keys: a.keys, PoolKeys: a.pool,
 		}}
 		if a.snat != nil {
 			v.SNAT = a.snat(l)

@@ -21,6 +21,7 @@ type Farm struct {
 	Timeout   time.Duration
 	Health    []string // further keys of health, a line each; the check is among them unless it is ftp-banner
 	Keys      []string // more keys of the VIP, as the file has them
+	PoolKeys  []string // and of the pool
 }
 
 // Config writes an ftpvip.yaml. An empty carrier leaves the choice to ftpvip.
@@ -46,6 +47,9 @@ func Config(carrier configs.Carrier, farms ...Farm) string {
 		}
 		if f.SNAT != "" {
 			p("    snat: %s", f.SNAT)
+		}
+		for _, key := range f.PoolKeys {
+			p("    %s", key)
 		}
 		p("    backends:")
 		for i, b := range f.Backends {
