@@ -110,7 +110,10 @@ func TestDiff(t *testing.T) {
 		{
 			name: "one-arm", have: built(nil), elementsOnly: true,
 			want: built(func(c *configs.Config) { c.Pools[0].SNAT.Mode = configs.SNATMasquerade }),
-			text: []string{"+ element masquerade4 { 192.0.2.10 . 21 }"},
+			text: []string{
+				"- element hairpin4 { 10.2.0.11 }", "- element hairpin4 { 10.2.0.12 }",
+				"+ element masquerade4 { 192.0.2.10 . 21 }",
+			},
 		},
 		{
 			name: "VIP gone", have: built(nil), want: built(func(c *configs.Config) { c.VIPs = nil; c.Pools[0].SourceGroup = "" }),
@@ -118,7 +121,7 @@ func TestDiff(t *testing.T) {
 				"- map slots4-farm { typeof numgen inc mod 251 : ip daddr . tcp dport }",
 				"- element vips4 { 192.0.2.10 . 21 : goto pool-farm }", "- element control4 { 192.0.2.10 . 21 }",
 				"- element reset4 { 192.0.2.10 . 21 }",
-				"- element source4 { 10.2.0.11 : 192.0.2.10 }", "- element source4 { 10.2.0.12 : 192.0.2.10 }",
+				"- element source4 { 10.2.0.11 : 192.0.2.10 }", "- element source4 { 10.2.0.12 : 192.0.2.10 }", "- element addresses4 { 192.0.2.10 }",
 				"- chain pool-farm",
 				"- rule pool-farm: meta nfproto ipv4 meta l4proto tcp dnat ip to jhash ip saddr mod 251 seed 0x66747076 map @slots4-farm",
 			},
