@@ -127,6 +127,12 @@ func TestJudge(t *testing.T) {
 			f.Routes[addr("10.2.0.11")] = Route{Kind: NoRoute}
 			f.Links[1].Prefixes = f.Links[1].Prefixes[1:]
 		}, []string{"error backend-no-route ip route add 10.2.0.11/32 via ROUTER"}},
+		{"no route to a pool that is fallen back to", func(f *Facts) {
+			f.Config.Pools[0].Fallback = "sorry"
+			f.Config.Pools = append(f.Config.Pools, configs.Pool{Name: "sorry", Fallback: "farm", Backends: []configs.Backend{
+				{Name: "ftp9", Port: 21, Addrs: configs.Addrs{V4: addr("10.2.0.99")}},
+			}})
+		}, []string{"error backend-no-route ip route add 10.2.0.99/32 dev lan0"}},
 		{"forbidden route", func(f *Facts) { f.Routes[addr("fd00::11")] = Route{Kind: Unusable, Text: "blackhole fd00::/64"} }, []string{"error backend-no-route ip -6 route delete blackhole fd00::/64"}},
 		{"bypass", func(f *Facts) { f.Flows[FlowKey{at("192.0.2.10:21"), at("10.2.0.11:21")}] = Flow{Unanswered: 3} }, []string{"error replies-bypass ip route replace default via 10.2.0.1"}},
 		{"no bypass of what is down", func(f *Facts) {

@@ -133,19 +133,19 @@ func (f *Facts) services() []service {
 	var list []service
 	for i := range f.Config.VIPs {
 		v := &f.Config.VIPs[i]
-		p := f.Config.Pool(v.Pool)
-		for _, family := range configs.Families {
-			vip := v.Addrs.Of(family)
-			for j := range p.Backends {
-				b := &p.Backends[j]
-				addr := b.Addrs.Of(family)
-				if !vip.IsValid() || !addr.IsValid() {
-					continue
+		for _, p := range f.Config.Chain(v.Pool) {
+			for _, family := range configs.Families {
+				for j := range p.Backends {
+					b := &p.Backends[j]
+					vip, addr := v.Addrs.Of(family), b.Addrs.Of(family)
+					if !vip.IsValid() || !addr.IsValid() {
+						continue
+					}
+					list = append(list, service{
+						vip: v, pool: p, backend: b, family: family, route: f.Routes[addr],
+						at: netip.AddrPortFrom(vip, v.Port), to: netip.AddrPortFrom(addr, b.Port),
+					})
 				}
-				list = append(list, service{
-					vip: v, pool: p, backend: b, family: family, route: f.Routes[addr],
-					at: netip.AddrPortFrom(vip, v.Port), to: netip.AddrPortFrom(addr, b.Port),
-				})
 			}
 		}
 	}

@@ -154,7 +154,7 @@ func Through(c *Chain, p *Packet) Outcome {
 	o := Outcome{Chain: c, Marks: w.marks, Unsure: w.unsure, Why: w.why}
 	if fate.falls {
 		if c.Base.Drop {
-			fate.drop(Place{Base: c, Chain: c})
+			fate.drop(Place{Base: c, Chain: c}, false)
 		} else {
 			fate.accepts = true
 		}
@@ -174,11 +174,12 @@ type fate struct {
 	drops   bool
 	falls   bool // reaches the chain's end, or returns
 	dropped Place
+	guessed bool // dropped is a rule that may not match; another may be the better answer
 }
 
-func (f *fate) drop(at Place) {
-	if !f.drops {
-		f.drops, f.dropped = true, at
+func (f *fate) drop(at Place, guessed bool) {
+	if !f.drops || f.guessed && !guessed {
+		f.drops, f.dropped, f.guessed = true, at, guessed
 	}
 }
 
@@ -202,7 +203,7 @@ func (w *walker) chain(c *Chain, sure bool, depth int) (f fate) {
 		if w.budget--; w.budget < 0 {
 			w.doubt(at, "there are too many rules")
 			f.accepts = true
-			f.drop(at)
+			f.drop(at, true)
 			return f
 		}
 		e := evaluate(at.Rule, c.Table, w.packet)
@@ -218,7 +219,7 @@ func (w *walker) chain(c *Chain, sure bool, depth int) (f fate) {
 		}
 		goesOn := e.match == maybe || len(e.verdicts) == 0
 		for _, v := range e.verdicts {
-			goesOn = w.verdict(v, at, &f, sure && e.match == yes && len(e.verdicts) == 1, depth) || goesOn
+			goesOn = w.verdict(v, at, &f, reach{sure && e.match == yes && len(e.verdicts) == 1, e.match != yes}, depth) || goesOn
 		}
 		if !goesOn {
 			return f
@@ -229,17 +230,23 @@ func (w *walker) chain(c *Chain, sure bool, depth int) (f fate) {
 	return f
 }
 
+// reach is how a packet comes to a verdict.
+type reach struct {
+	sure    bool // it does, in any case
+	guessed bool // the rule itself may match or not
+}
+
 // verdict adds what a verdict leads to, and tells whether the packet may come to the next rule.
-func (w *walker) verdict(v Verdict, at Place, f *fate, sure bool, depth int) (goesOn bool) {
+func (w *walker) verdict(v Verdict, at Place, f *fate, by reach, depth int) (goesOn bool) {
 	switch v.Kind {
 	case Accept:
 		f.accepts = true
 	case Drop:
-		f.drop(at)
+		f.drop(at, by.guessed)
 	case Queue: // another program decides
 		w.doubt(at, "another program decides about the packet (queue)")
 		f.accepts = true
-		f.drop(at)
+		f.drop(at, true)
 	case Return:
 		f.falls = true
 	case Continue:
@@ -249,13 +256,13 @@ func (w *walker) verdict(v Verdict, at Place, f *fate, sure bool, depth int) (go
 		if target == nil || depth >= maxDepth {
 			w.doubt(at, "its target "+v.Chain+" cannot be followed")
 			f.accepts = true
-			f.drop(at)
+			f.drop(at, true)
 			return v.Kind == Jump
 		}
-		sub := w.chain(target, sure, depth+1)
+		sub := w.chain(target, by.sure, depth+1)
 		f.accepts = f.accepts || sub.accepts
 		if sub.drops {
-			f.drop(sub.dropped)
+			f.drop(sub.dropped, sub.guessed || by.guessed)
 		}
 		if v.Kind == Jump {
 			return sub.falls

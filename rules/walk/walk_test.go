@@ -174,6 +174,14 @@ func TestThrough(t *testing.T) {
 	}
 }
 
+// Where a packet is dropped in any case, the place that is named is one that drops it for sure.
+func TestPlace(t *testing.T) {
+	o := Through(build(true, map[string][][]Expr{"base": {mark(drop), dport(80, drop), mark(to(Jump, "sub"))}, "sub": {{drop}}}, nil), control())
+	if o.Answer != Dropped || o.At.Rule != nil {
+		t.Errorf("answer %d at %s", o.Answer, o.At)
+	}
+}
+
 func TestMarks(t *testing.T) {
 	for _, tc := range []struct {
 		name string

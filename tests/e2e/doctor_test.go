@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -53,7 +54,9 @@ func faults(list []finding) []finding {
 // shell runs a line in a namespace, as an admin would type it.
 func shell(t *testing.T, n *lab.Namespace, line string) {
 	t.Helper()
-	r, err := n.Run(soon(t), lab.Command{Args: []string{"sh", "-c", line}})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	r, err := n.Run(ctx, lab.Command{Args: []string{"sh", "-ec", line}})
 	must(t, err)
 	if r.Code != 0 {
 		t.Fatal(r)
