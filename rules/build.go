@@ -27,31 +27,7 @@ func Build(cfg *configs.Config, state State, carrier string) *Ruleset {
 		r.Sets = append(r.Sets, familySets(cfg, f)...)
 	}
 	for i := range cfg.Pools {
-		p := &cfg.Pools[i]
-		families := poolFamilies(cfg, p)
-		if len(families) == 0 {
-			continue // no VIP uses it
-		}
-		chain, learn := &Chain{Name: poolChain(p.Name)}, &Chain{Name: learnChain(p.Name)}
-		for _, f := range families {
-			slots := slotTable(cfg, p, state, f)
-			r.Sets = append(r.Sets, slots)
-			if p.Affinity > 0 {
-				a, clients, ports := affinity(p, f)
-				r.Affinity = append(r.Affinity, a)
-				r.Sets = append(r.Sets, clients, ports)
-				chain.Rules = append(chain.Rules, rule(MatchFamily{f}, MatchTCP{}, DNATKnown{f, a.Clients, a.Ports}))
-				learn.Rules = append(learn.Rules, rule(
-					MatchFamily{f}, MatchTCP{}, Remember{f, a.Clients, false}, Remember{f, a.Ports, true}))
-			}
-			chain.Rules = append(chain.Rules, rule(
-				MatchFamily{f}, MatchTCP{},
-				DNATSlot{Family: f, Scheduler: p.Scheduler, Slots: slots.Slots, Map: slots.Name}))
-		}
-		r.Chains = append(r.Chains, chain)
-		if len(learn.Rules) > 0 {
-			r.Chains = append(r.Chains, learn)
-		}
+		r.addPool(cfg, &cfg.Pools[i], state)
 	}
 	r.addGuards(cfg)
 	r.Chains = append(r.Chains, inspectChains(cfg)...)
@@ -60,14 +36,60 @@ func Build(cfg *configs.Config, state State, carrier string) *Ruleset {
 	return r
 }
 
+// BuildSlots makes what a change of these backends' state can change, and nothing else of the table: the slot tables
+// of their pools and of pools that fall back on these, with the clients that they remember.
+func BuildSlots(cfg *configs.Config, state State, backends []configs.Ref) *Ruleset {
+	r := &Ruleset{}
+	for i := range cfg.Pools {
+		if slices.ContainsFunc(cfg.Chain(cfg.Pools[i].Name), func(p *configs.Pool) bool {
+			return slices.ContainsFunc(backends, func(b configs.Ref) bool { return b.Pool == p.Name })
+		}) {
+			r.addPool(cfg, &cfg.Pools[i], state)
+		}
+	}
+	r.Chains = nil
+	return r
+}
+
+// addPool adds the sets and chains of one pool.
+func (r *Ruleset) addPool(cfg *configs.Config, p *configs.Pool, state State) {
+	families := poolFamilies(cfg, p)
+	if len(families) == 0 {
+		return // no VIP uses it
+	}
+	chain, learn := &Chain{Name: poolChain(p.Name)}, &Chain{Name: learnChain(p.Name)}
+	for _, f := range families {
+		slots := slotTable(cfg, p, state, f)
+		r.Sets = append(r.Sets, slots)
+		if p.Affinity > 0 {
+			a, clients, ports := affinity(p, f)
+			r.Affinity = append(r.Affinity, a)
+			r.Sets = append(r.Sets, clients, ports)
+			chain.Rules = append(chain.Rules, rule(MatchFamily{f}, MatchTCP{}, DNATKnown{f, a.Clients, a.Ports}))
+			learn.Rules = append(learn.Rules, rule(
+				MatchFamily{f}, MatchTCP{}, Remember{f, a.Clients, false}, Remember{f, a.Ports, true}))
+		}
+		chain.Rules = append(chain.Rules, rule(
+			MatchFamily{f}, MatchTCP{},
+			DNATSlot{Family: f, Scheduler: p.Scheduler, Slots: slots.Slots, Map: slots.Name}))
+	}
+	r.Chains = append(r.Chains, chain)
+	if len(learn.Rules) > 0 {
+		r.Chains = append(r.Chains, learn)
+	}
+}
+
 func rule(statements ...Statement) Rule { return Rule{Statements: statements} }
 
 // poolFamilies lists the families in which a VIP uses the pool.
 func poolFamilies(cfg *configs.Config, p *configs.Pool) []configs.Family {
 	var families []configs.Family
 	for _, f := range configs.Families {
-		if slices.ContainsFunc(cfg.VIPs, func(v configs.VIP) bool { return v.Pool == p.Name && v.Addrs.Of(f).IsValid() }) {
-			families = append(families, f)
+		for i := range cfg.VIPs {
+			if v := &cfg.VIPs[i]; v.Pool == p.Name && v.Addrs.Of(f).IsValid() {
+				families = append(families, f)
+				break
+			}
 		}
 	}
 	return families

@@ -127,7 +127,7 @@ func (a *app) decide(ctx context.Context, ref configs.Ref, takesBack bool, next 
 	}
 	write := change.Step{Name: "writing admin state", Do: func() error { return now.admin.Save(dir) }, Undo: restore}
 	update := change.Step{Name: "changing the slots", Do: func() error {
-		p, err := a.updateSlots(cfg, now)
+		p, err := a.updateSlots(cfg, now, ref)
 		if err == nil {
 			d.Deleted, d.Added = p.Elements()
 		}

@@ -73,16 +73,18 @@ func commitTo(want *rules.Ruleset, k *kernel.Kernel, read func() (*rules.Ruleset
 	return p, err
 }
 
-// updateSlots writes the slot elements that differ from what the configuration in force asks for, in one transaction,
-// and nothing else. Where our table is not in
-// the kernel it warns, and the next apply does it. The caller holds the lock.
-func (a *app) updateSlots(cfg *configs.Config, now known) (*rules.Plan, error) {
+// updateSlots writes the slot elements that differ from what the configuration in force asks for, in one transaction, and
+// nothing else: those of all pools, or of what the given backends have a part in, however many others there are. Where our
+// table is not in the kernel it warns, and the next apply does it. The caller holds the lock.
+func (a *app) updateSlots(cfg *configs.Config, now known, backends ...configs.Ref) (*rules.Plan, error) {
 	cfg, err := a.forSlots(cfg)
 	if err != nil {
 		return nil, err
 	}
-	want, _, err := build(cfg, now)
-	if err != nil {
+	var want *rules.Ruleset
+	if len(backends) > 0 {
+		want = rules.BuildSlots(cfg, now.state(cfg), backends)
+	} else if want, _, err = build(cfg, now); err != nil {
 		return nil, err
 	}
 	k, err := kernel.Open()

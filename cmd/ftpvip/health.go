@@ -162,7 +162,13 @@ func (a *app) settle(ctx context.Context, cfg *configs.Config, prev health.File,
 	if !changed && !write.kernel {
 		return s, nil
 	}
-	p, err := a.updateSlots(cfg, known{s.next, decisions})
+	var touched []configs.Ref
+	if !write.kernel {
+		for _, e := range s.events {
+			touched = append(touched, e.Ref())
+		}
+	}
+	p, err := a.updateSlots(cfg, known{s.next, decisions}, touched...)
 	if err != nil {
 		return s, fmt.Errorf("the state is written, and the slots are as they were: %w", err)
 	}

@@ -137,7 +137,7 @@ func (w *watcher) found(found health.Found) health.File {
 			}
 		}
 	}
-	if err == nil && (write.kernel || changed) {
+	if err == nil && write.kernel { // a change alone looks at its own pools
 		w.synced = now
 	} else if err != nil {
 		w.synced = time.Time{} // soon again

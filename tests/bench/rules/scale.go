@@ -53,7 +53,9 @@ func newScale() *scale {
 	return s
 }
 
-func (s *scale) add(x what, size int, one sample) { s.samples[x][size] = append(s.samples[x][size], one) }
+func (s *scale) add(x what, size int, one sample) {
+	s.samples[x][size] = append(s.samples[x][size], one)
+}
 
 // measureScale measures the commands at every size.
 func measureScale(ctx context.Context, o options, path string) (*scale, error) {

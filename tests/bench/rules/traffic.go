@@ -22,9 +22,9 @@ import (
 // way is how the client's traffic reaches the backend.
 type way struct {
 	title  string
-	direct bool                                                   // no VIP: the client speaks to the backend
+	direct bool                                                     // no VIP: the client speaks to the backend
 	setUp  func(ctx context.Context, l *lab.Lab, path string) error // on the balancer
-	bulk   bool                                                   // transfers are measured as well
+	bulk   bool                                                     // transfers are measured as well
 	check  func() error
 }
 
