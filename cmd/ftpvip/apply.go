@@ -102,7 +102,7 @@ func (a *app) apply(ctx context.Context, confirm time.Duration, asJSON bool) err
 	if err := a.change.Carry(steps...); err != nil {
 		return err
 	}
-	return a.printApplied(cfg, p, pending, confirm > 0, asJSON)
+	return a.printApplied(cfg, p, k.Written(), pending, confirm > 0, asJSON)
 }
 
 // unconfirmedApply says why an apply became a rollback. After a restart of the host that is what apply is for: the
@@ -157,12 +157,13 @@ func (a *app) absolute(key string) string {
 	return a.v.GetString(key)
 }
 
-func (a *app) printApplied(cfg *configs.Config, p *rules.Plan, pending *inforce.Pending, confirm, asJSON bool) error {
+func (a *app) printApplied(cfg *configs.Config, p *rules.Plan, written int, pending *inforce.Pending, confirm, asJSON bool) error {
 	deleted, added := p.Elements()
 	if asJSON {
 		doc := map[string]any{
 			"changed": !p.Empty(), "elements_only": !p.Empty() && p.ElementsOnly(),
 			"elements_deleted": deleted, "elements_added": added, "changes": lines(p.Text()),
+			"netlink_bytes": written,
 		}
 		if pending != nil {
 			doc["confirm_until"] = pending.Until

@@ -79,14 +79,13 @@ func takeUsage(args []string, stdout io.Writer) error {
 	return json.NewEncoder(stdout).Encode(u)
 }
 
-// limitedBuffer keeps the beginning of what is written.
+// limitedBuffer keeps the end of what is written.
 type limitedBuffer struct{ b []byte }
 
 func (l *limitedBuffer) Write(p []byte) (int, error) {
 	const most = 64 << 10
-	if room := most - len(l.b); room > 0 {
-		l.b = append(l.b, p[:min(room, len(p))]...)
-	}
+	l.b = append(l.b, p[max(0, len(p)-most):]...)
+	l.b = l.b[max(0, len(l.b)-most):]
 	return len(p), nil
 }
 
