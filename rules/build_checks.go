@@ -8,8 +8,11 @@ func checkWays(cfg *configs.Config, f configs.Family) []Element {
 	tags := cfg.WayTags()
 	for i := range cfg.Pools {
 		p := &cfg.Pools[i]
+		if p.Health.Through != configs.ThroughVIP {
+			continue
+		}
 		via := cfg.WayVIP(p, f)
-		if p.Health.Through != configs.ThroughVIP || !via.IsValid() {
+		if !via.IsValid() {
 			continue
 		}
 		for _, b := range p.Backends {
