@@ -102,6 +102,12 @@ func (a *app) askKernel(ctx context.Context, facts *doctor.Facts) error {
 	}
 	defer a.close(k)
 	facts.Kernel.Queue = k.HasQueue()
+	if facts.Kernel.Connlimit, err = k.HasConnlimit(); err != nil {
+		return err
+	}
+	if facts.Kernel.Limit, err = k.HasLimit(); err != nil {
+		return err
+	}
 	name, _, err := carrier.Choose(configs.CarrierCTHelper)
 	if err != nil && !errors.Is(err, carrier.ErrUnavailable) {
 		return err

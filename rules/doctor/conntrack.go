@@ -103,6 +103,27 @@ func judgeFeatures(f *Facts) []Finding {
 		}
 		list = append(list, fi)
 	}
+	return append(list, judgeLimits(f)...)
+}
+
+// judgeLimits finds limits that the kernel cannot keep: then apply fails as a whole.
+func judgeLimits(f *Facts) []Finding {
+	var list []Finding
+	add := func(has bool, module, key string, wants func(l configs.Limits) bool) {
+		if has || !slices.ContainsFunc(f.Config.VIPs, func(v configs.VIP) bool { return wants(v.Limits) }) {
+			return
+		}
+		list = append(list, Finding{
+			ID: "no-" + module, Severity: Error,
+			What:   fmt.Sprintf("this kernel lacks %s, which %s needs", module, key),
+			Why:    "apply fails, and whatever was applied before stays",
+			Remedy: []string{"modprobe " + module}, Keep: "a kernel that has it; or delete the key",
+		})
+	}
+	add(f.Kernel.Connlimit, "nft_connlimit", "limits.connections_per_client or connections_per_backend", func(l configs.Limits) bool {
+		return l.PerClient > 0 || l.PerBackend > 0
+	})
+	add(f.Kernel.Limit, "nft_limit", "limits.new_per_second_per_client", func(l configs.Limits) bool { return l.NewPerSecond > 0 })
 	return list
 }
 

@@ -33,7 +33,7 @@ func healthy() *Facts {
 		Helper: configs.Helper{Queues: 2, FirstQueue: 2100, Carrier: configs.CarrierAuto},
 	}
 	return &Facts{
-		Config: cfg, Command: "ftpvip", Systemd: true, Foreign: &walk.Ruleset{}, Kernel: Kernel{Queue: true, CTHelper: true},
+		Config: cfg, Command: "ftpvip", Systemd: true, Foreign: &walk.Ruleset{}, Kernel: Kernel{Queue: true, CTHelper: true, Connlimit: true, Limit: true},
 		Sysctls: map[string]string{
 			"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1", "net/ipv4/conf/all/rp_filter": "0",
 			"net/ipv4/conf/wan0/rp_filter": "0", "net/ipv4/conf/lan0/rp_filter": "0",
@@ -181,6 +181,11 @@ func TestJudge(t *testing.T) {
 		{"automatic helper without the module", func(f *Facts) { f.Sysctls["net/netfilter/nf_conntrack_helper"] = "1" }, []string{"note auto-helper sysctl"}},
 		{"small kernel", func(f *Facts) { f.Kernel = Kernel{} }, []string{"note no-nft-queue", "note no-cthelper"}},
 		{"small kernel, big wish", func(f *Facts) { f.Kernel.CTHelper = false; f.Config.Helper.Carrier = configs.CarrierCTHelper }, []string{"error no-cthelper modprobe nfnetlink_cthelper"}},
+		{"limits", func(f *Facts) { f.Config.VIPs[0].Limits = configs.Limits{PerClient: 3, NewPerSecond: 1, Burst: 1} }, nil},
+		{"limits that the kernel cannot keep", func(f *Facts) {
+			f.Config.VIPs[0].Limits = configs.Limits{PerBackend: 3, NewPerSecond: 1, Burst: 1}
+			f.Kernel.Connlimit, f.Kernel.Limit = false, false
+		}, []string{"error no-nft_connlimit modprobe nft_connlimit", "error no-nft_limit modprobe nft_limit"}},
 		{"legacy", func(f *Facts) { f.Legacy = []string{"ip nat"} }, []string{"note legacy-iptables"}},
 		{"unread", func(f *Facts) { f.Foreign, f.ForeignErr = nil, "boom" }, []string{"warning firewall-unread ftpvip doctor"}},
 		{"drops all", func(f *Facts) { f.firewall(walk.INet, "admin", "fwd", forward(true)) }, []string{

@@ -47,6 +47,8 @@ type Table struct {
 type Kernel struct {
 	Queue    bool // nft's queue statement
 	CTHelper bool // nfnetlink_cthelper
+	// What limits need.
+	Connlimit, Limit bool
 }
 
 // Link is a network interface.

@@ -119,6 +119,25 @@ func TestForeign(t *testing.T) {
 	}
 }
 
+// What the probes say is what nft says, and they leave nothing behind.
+func TestProbes(t *testing.T) {
+	k := open(t)
+	for statement, has := range map[string]func() (bool, error){
+		"ct count over 1 drop": k.HasConnlimit, "limit rate 1/second accept": k.HasLimit,
+		"queue to 1": func() (bool, error) { return k.HasQueue(), nil },
+	} {
+		cmd := exec.Command("nft", "--check", "--file", "-")
+		cmd.Stdin = strings.NewReader("table inet probe { chain c { " + statement + "; }; }")
+		want := cmd.Run() == nil
+		if got, err := has(); err != nil || got != want {
+			t.Errorf("%s: %v, %v; nft says %v", statement, got, err, want)
+		}
+	}
+	if out, err := exec.Command("nft", "list", "tables").CombinedOutput(); err != nil || strings.Contains(string(out), "probe") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // FuzzDecodeExprs wants no bytes to break the decoder, or the walk through what it makes of them.
 func FuzzDecodeExprs(f *testing.F) {
 	f.Add([]byte{})

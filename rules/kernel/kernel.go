@@ -75,25 +75,36 @@ func (k *Kernel) find() (*nftables.Table, error) {
 	return nil, nil
 }
 
-// probeQueue tells whether the kernel has nft's queue statement (module nft_queue). It sends a batch that ends
-// with the deletion of a table that is not there, so the kernel checks everything and does nothing; the first
-// error says which message it disliked.
-func probeQueue(conn *nftables.Conn) (bool, error) {
+// probe tells whether the kernel has an expression, whose module it may load for it. It sends a batch that ends with the
+// deletion of a table that is not there, so the kernel checks everything and does nothing; the first error says
+// which message it disliked.
+func probe(conn *nftables.Conn, e expr.Any) (bool, error) {
 	const name = rules.TableName + "-probe"
 	t := conn.AddTable(&nftables.Table{Name: name, Family: nftables.TableFamilyINet})
 	c := conn.AddChain(&nftables.Chain{Name: name, Table: t})
-	conn.AddRule(&nftables.Rule{Table: t, Chain: c, Exprs: []expr.Any{&expr.Queue{Num: 0, Total: 1}}})
+	conn.AddRule(&nftables.Rule{Table: t, Chain: c, Exprs: []expr.Any{e}})
 	conn.DelTable(&nftables.Table{Name: name + "-never", Family: nftables.TableFamilyINet})
 	err := conn.Flush()
 	switch {
 	case err == nil:
-		return false, errors.New("probing for the nft queue statement: the kernel accepted a batch that it must refuse")
+		return false, fmt.Errorf("probing for %T: the kernel accepted a batch that it must refuse", e)
 	case isMessage(err, "NEWRULE"):
 		return false, nil
 	case isMessage(err, "DELTABLE"):
 		return true, nil
 	}
 	return false, fmt.Errorf("probing nf_tables: %w", explain(err))
+}
+
+// probeQueue looks for nft's queue statement (module nft_queue).
+func probeQueue(conn *nftables.Conn) (bool, error) { return probe(conn, &expr.Queue{Num: 0, Total: 1}) }
+
+// HasConnlimit tells whether the kernel can count connections in a rule (module nft_connlimit).
+func (k *Kernel) HasConnlimit() (bool, error) { return probe(k.conn, &expr.Connlimit{Count: 1}) }
+
+// HasLimit tells whether the kernel has nft's limit statement (module nft_limit).
+func (k *Kernel) HasLimit() (bool, error) {
+	return probe(k.conn, &expr.Limit{Type: expr.LimitTypePkts, Rate: 1, Unit: expr.LimitTimeSecond, Burst: 1})
 }
 
 // isMessage tells whether an error of a batch came from a message of that kind.

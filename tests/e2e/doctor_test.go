@@ -224,10 +224,10 @@ func brokenHosts() []broken {
 			want: []string{"backend-no-route"}, breaks: true,
 		},
 		{
-			// The answers of the backends come in by lan0, as ever, but the way to them leads through another link.
-			name: "strict rp_filter", damage: "sysctl -qw net.ipv4.conf.lan0.rp_filter=1 && ip link add alt0 link lan0 type macvlan mode bridge && " +
-				"sysctl -qw net.ipv4.conf.all.arp_ignore=0 && ip link set alt0 up && ip route add 10.2.0.11 dev alt0 && ip route add 10.2.0.12 dev alt0",
-			want: []string{"rp-filter"},
+			// The client's backend answers by lan0, as ever, but the way to it leads through another link.
+			name: "strict rp_filter", damage: "ip link add alt0 type veth peer name alt0 netns backend1 && ip link set alt0 up && " +
+				"ip -n backend1 link set alt0 up && ip route add 10.2.0.11 dev alt0 && sysctl -qw net.ipv4.conf.lan0.rp_filter=1",
+			want: []string{"rp-filter"}, breaks: true,
 		},
 		{
 			name: "MTU", damage: "ip link set wan0 mtu 1400 && " + nft("table inet out {\nchain o { type filter hook output priority 0; icmp type destination-unreachable drop; icmpv6 type packet-too-big drop; }\n}"),
