@@ -21,7 +21,7 @@ ZSHDIR     ?= $(PREFIX)/share/zsh/vendor-completions
 DESTDIR    ?=
 
 # What runs natively as root, and again in the stock kernel: packages whose tests touch a kernel.
-KERNEL_TESTS := ./rules/kernel ./tests/golden ./tests/e2e ./helper/carrier
+KERNEL_TESTS := ./bind ./rules/kernel ./tests/golden ./tests/e2e ./helper/carrier
 
 GOLANGCI := v2.15.0
 

@@ -25,6 +25,7 @@ type rawVIP struct {
 	fxp          field[string]
 	portsMin     field[int]
 	dataSource   field[string]
+	bind         field[string]
 	limits       rawLimits
 	allow, deny  rawList
 }
@@ -68,7 +69,7 @@ type rawHelper struct {
 var (
 	rootKeys = []string{"vips", "pools", "helper"}
 	vipKeys  = []string{"name", "addresses", "port", "application", "pool", "advertise", "on_helper_down",
-		"fxp", "ports_min", "data_source", "limits", "allow", "allow_file", "deny", "deny_file"}
+		"fxp", "ports_min", "data_source", "bind", "limits", "allow", "allow_file", "deny", "deny_file"}
 	poolKeys = []string{"name", "scheduler", "snat", "source_group", "min_members", "fallback", "slow_start", "affinity",
 		"backends", "health"}
 	backendKeys = []string{"name", "addresses", "port", "weight", "tier", "aliases", "passive_ports"}
@@ -144,6 +145,7 @@ func (d *decoder) vip(n *yaml.Node, path string) rawVIP {
 		fxp:          d.text(o, "fxp", list(fxps)),
 		portsMin:     d.number(o, "ports_min", portsMinBounds),
 		dataSource:   d.text(o, "data_source", list(dataSources)),
+		bind:         d.text(o, "bind", wantInterface),
 		limits:       d.limits(d.section(o, "limits", limitKeys)),
 		allow:        d.prefixes(o, "allow"),
 		deny:         d.prefixes(o, "deny"),

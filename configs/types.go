@@ -158,6 +158,7 @@ type VIP struct {
 	FXP          FXP
 	PortsMin     uint16 // lowest port that PORT and EPRT may name, 1024 or more
 	DataSource   DataSource
+	Bind         string // the interface that gets the VIP's addresses; "": none, somebody else sees to that
 	Limits       Limits
 	Allow        []netip.Prefix // where there are any, only their clients are let in; masked
 	Deny         []netip.Prefix // clients that are refused, also those of Allow; masked

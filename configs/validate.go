@@ -50,6 +50,7 @@ func validate(r *report, raw rawConfig, dir string) *Config {
 	c.poolDefaults()
 	c.uniqueBackends()
 	c.ownAddresses()
+	c.boundOnce()
 	c.families()
 	c.sourceGroups()
 	c.passiveSlices()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ftpvip/bind"
 	"ftpvip/configs"
 	"ftpvip/configs/inforce"
 	"ftpvip/rules"
@@ -56,6 +57,15 @@ func (a *app) dryRun() error {
 			return err
 		}
 	}
+	addresses, err := binding(cfg)
+	if err != nil {
+		return err
+	}
+	for _, line := range lines(addresses.Text()) {
+		if err := write(a.stdout, "# %s\n", line); err != nil {
+			return err
+		}
+	}
 	return write(a.stdout, "%s", want.Text())
 }
 
@@ -97,12 +107,16 @@ func (a *app) apply(ctx context.Context, confirm time.Duration, asJSON bool) err
 	if err != nil {
 		return err
 	}
+	addresses, err := binding(cfg)
+	if err != nil {
+		return err
+	}
 	p := &rules.Plan{}
-	steps = append(append(registration(unregistered), steps...), a.writing(k, want, &p))
+	steps = append(append(registration(unregistered), steps...), bind.Step(addresses), a.writing(k, want, &p))
 	if err := a.change.Carry(steps...); err != nil {
 		return err
 	}
-	return a.printApplied(cfg, p, k.Written(), pending, confirm > 0, asJSON)
+	return a.printApplied(cfg, applied{p, addresses, k.Written()}, pending, confirm > 0, asJSON)
 }
 
 // unconfirmedApply says why an apply became a rollback. After a restart of the host that is what apply is for: the
@@ -157,13 +171,22 @@ func (a *app) absolute(key string) string {
 	return a.v.GetString(key)
 }
 
-func (a *app) printApplied(cfg *configs.Config, p *rules.Plan, written int, pending *inforce.Pending, confirm, asJSON bool) error {
+// applied is what an apply has done.
+type applied struct {
+	table     *rules.Plan
+	addresses bind.Plan
+	written   int // bytes, to nf_tables
+}
+
+func (a *app) printApplied(cfg *configs.Config, done applied, pending *inforce.Pending, confirm, asJSON bool) error {
+	p := done.table
 	deleted, added := p.Elements()
 	if asJSON {
 		doc := map[string]any{
-			"changed": !p.Empty(), "elements_only": !p.Empty() && p.ElementsOnly(),
-			"elements_deleted": deleted, "elements_added": added, "changes": lines(p.Text()),
-			"netlink_bytes": written,
+			"changed":          !p.Empty() || !done.addresses.Empty(),
+			"elements_only":    !p.Empty() && p.ElementsOnly() && done.addresses.Empty(),
+			"elements_deleted": deleted, "elements_added": added, "changes": lines(done.addresses.Text() + p.Text()),
+			"netlink_bytes": done.written,
 		}
 		if pending != nil {
 			doc["confirm_until"] = pending.Until
@@ -188,7 +211,8 @@ func (a *app) printApplied(cfg *configs.Config, p *rules.Plan, written int, pend
 	case confirm:
 		wait = "this configuration was in force already: there is nothing to confirm\n"
 	}
-	return write(a.stdout, "table inet %s: %s (VIPs %d, pools %d)\n%s", rules.TableName, what, len(cfg.VIPs), len(cfg.Pools), wait)
+	return write(a.stdout, "table inet %s: %s (VIPs %d, pools %d)\n%s%s", rules.TableName, what, len(cfg.VIPs), len(cfg.Pools),
+		done.addresses.Text(), wait)
 }
 
 // close closes the kernel's connection; there is nothing that an admin could do about an error.

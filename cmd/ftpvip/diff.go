@@ -38,13 +38,17 @@ func (a *app) diff(asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	p := rules.Diff(have, want)
-	if asJSON {
-		err = writeJSON(a.stdout, map[string]any{"changed": !p.Empty(), "changes": lines(p.Text())})
-	} else {
-		err = write(a.stdout, "%s", p.Text())
+	addresses, err := bindingText(cfg)
+	if err != nil {
+		return err
 	}
-	if err == nil && !p.Empty() {
+	text := addresses + rules.Diff(have, want).Text()
+	if asJSON {
+		err = writeJSON(a.stdout, map[string]any{"changed": text != "", "changes": lines(text)})
+	} else {
+		err = write(a.stdout, "%s", text)
+	}
+	if err == nil && text != "" {
 		return &exitError{code: exitFailure}
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ftpvip/bind"
 	"ftpvip/helper/carrier"
 	"ftpvip/rules"
 	"ftpvip/rules/change"
@@ -40,14 +41,19 @@ func (a *app) flush(ctx context.Context) error {
 		had, err = k.Flush()
 		return err
 	}}
-	if err := a.change.Carry(remember, remove); err != nil {
+	addresses, err := binding(nil)
+	if err != nil {
+		return err
+	}
+	if err := a.change.Carry(remember, bind.Step(addresses), remove); err != nil {
 		return err
 	}
 	if err := carrier.Unregister(); err != nil {
 		return err
 	}
+	what := "removed"
 	if !had {
-		return write(a.stdout, "table inet %s: was not there\n", rules.TableName)
+		what = "was not there"
 	}
-	return write(a.stdout, "table inet %s: removed\n", rules.TableName)
+	return write(a.stdout, "table inet %s: %s\n%s", rules.TableName, what, addresses.Text())
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ftpvip/bind"
+	"ftpvip/configs"
 	"ftpvip/configs/inforce"
 	"ftpvip/helper/carrier"
 	"ftpvip/helper/live"
@@ -50,7 +52,7 @@ func (a *app) rollback(ctx context.Context, dryRun, asJSON bool) error {
 		a.reloadHelper(ctx)
 	}
 	if asJSON {
-		return writeJSON(a.stdout, map[string]any{"changed": !back.plan.Empty() || back.removed, "changes": back.changes(), "dry_run": dryRun})
+		return writeJSON(a.stdout, map[string]any{"changed": !back.plan.Empty() || back.removed || !back.addresses.Empty(), "changes": back.changes(), "dry_run": dryRun})
 	}
 	if dryRun {
 		for _, line := range back.changes() {
@@ -68,13 +70,15 @@ type wayBack struct {
 	to      *inforce.Applied // nil: no table
 	plan    *rules.Plan
 	removed bool // the whole table
+
+	addresses bind.Plan
 }
 
 func (w *wayBack) changes() []string {
 	if w.removed {
-		return []string{"- table inet " + rules.TableName}
+		return append(lines(w.addresses.Text()), "- table inet "+rules.TableName)
 	}
-	return lines(w.plan.Text())
+	return lines(w.addresses.Text() + w.plan.Text())
 }
 
 // String says it in a line.
@@ -106,6 +110,15 @@ func (a *app) rollBack(r inforce.Record, dryRun bool) (*wayBack, error) {
 	if err != nil {
 		return nil, err
 	}
+	var cfg *configs.Config
+	if back.to != nil {
+		if cfg, err = back.to.Config(); err != nil {
+			return nil, err
+		}
+	}
+	if back.addresses, err = binding(cfg); err != nil {
+		return nil, err
+	}
 	if back.to == nil {
 		remove := change.Step{Name: "removing the table", Do: func() (err error) {
 			back.removed, err = k.Flush()
@@ -115,11 +128,7 @@ func (a *app) rollBack(r inforce.Record, dryRun bool) (*wayBack, error) {
 			back.removed = true
 			return back, nil
 		}
-		return back, a.change.Carry(remember, remove)
-	}
-	cfg, err := back.to.Config()
-	if err != nil {
-		return nil, err
+		return back, a.change.Carry(remember, bind.Step(back.addresses), remove)
 	}
 	want, unregistered, err := a.desired(cfg)
 	if err != nil {
@@ -133,7 +142,7 @@ func (a *app) rollBack(r inforce.Record, dryRun bool) (*wayBack, error) {
 		back.plan = rules.Diff(have, want)
 		return back, nil
 	}
-	return back, a.change.Carry(append(registration(unregistered), remember, a.writing(k, want, &back.plan))...)
+	return back, a.change.Carry(append(registration(unregistered), remember, bind.Step(back.addresses), a.writing(k, want, &back.plan))...)
 }
 
 // registration is the step that registers the carrier where that is needed.

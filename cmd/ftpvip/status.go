@@ -135,7 +135,11 @@ func (a *app) status(ctx context.Context) (*status, error) {
 	s.inForce(record, time.Now())
 	expected := health.Expected(cfg)
 	s.RoundLate = expected > 0 && time.Since(s.LastRound) > expected
-	s.compare(have, want)
+	addresses, err := bindingText(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.compare(have, want, addresses)
 	if s.Helper, err = helperState(cfg.Helper); err != nil {
 		return nil, err
 	}
@@ -167,16 +171,16 @@ func (s *status) inForce(r inforce.Record, now time.Time) {
 }
 
 // compare says whether the kernel has what it should.
-func (s *status) compare(have, want *rules.Ruleset) {
-	p := rules.Diff(have, want)
+func (s *status) compare(have, want *rules.Ruleset, addresses string) {
+	changes := lines(addresses + rules.Diff(have, want).Text())
 	switch {
 	case have == nil:
 		s.Table = "missing"
-	case p.Empty():
+	case len(changes) == 0:
 		s.Table = "in step"
 	default:
 		s.Table = "differs"
-		s.Changes = lines(p.Text())
+		s.Changes = changes
 	}
 }
 
