@@ -22,8 +22,8 @@ vm_pid=
 readonly vm_exit_timeout=124 vm_exit_broken=125
 
 # Needed before there is a root file system: the bus, 9p over it, and the overlay. All else is loaded by the
-# guest's own modprobe.
-readonly vm_boot_modules=(virtio_pci 9pnet_virtio 9p overlay)
+# guest's own modprobe. Who boots from a disk adds what that takes.
+vm_boot_modules=(virtio_pci 9pnet_virtio 9p overlay)
 
 vm_say() { printf 'vm: %s\n' "$*" >&2; }
 
@@ -189,13 +189,15 @@ vm_work_end() {
   rm -rf "$vm_work"
 }
 
-# vm_boot_config KERNEL INIT writes what guest/initramfs-init reads. INIT is a path in the guest's real root.
+# vm_boot_config KERNEL INIT [DISK] writes what guest/initramfs-init reads. INIT is a path in the guest's real root,
+# which is the ext4 file system on DISK where that is named.
 vm_boot_config() {
-  local kernel=$1 init=$2 release
+  local kernel=$1 init=$2 disk=${3:-} release
   release=$(vm_release "$kernel")
   {
     echo "release=$(vm_quote "$release")"
     echo "init=$(vm_quote "$init")"
+    echo "disk=$(vm_quote "$disk")"
   } >"$vm_work/boot.env"
 }
 
