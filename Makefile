@@ -1,7 +1,8 @@
 # ftpvip: a farm of FTP servers behind one virtual IP.
 #
 #   make demo    build, make a lab of network namespaces, move files through the VIP, show the result (root)
-#   make test    everything: unit tests, end to end here, end to end in a stock kernel under qemu (root)
+#   make test    unit tests, end to end here, end to end in a stock kernel under qemu, the package (root)
+#   make test-all  that, and a Debian that boots, is upgraded and purged under qemu (root)
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -25,7 +26,7 @@ KERNEL_TESTS := ./bind ./rules/kernel ./tests/golden ./tests/e2e ./helper/carrie
 
 GOLANGCI := v2.15.0
 
-.PHONY: build demo test deps vet test-unit test-e2e test-vm lint bench bench-vm bench-health bench-go fuzz install docs deb deb-check clean
+.PHONY: build demo test deps vet test-unit test-e2e test-vm test-boot test-all lint bench bench-vm bench-health bench-go fuzz install docs deb deb-check clean
 
 build:
 	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/ftpvip ./cmd/ftpvip-demo
@@ -33,7 +34,9 @@ build:
 demo: build
 	bin/ftpvip-demo
 
-test: deps build vet test-unit test-e2e test-vm
+test: deps build vet test-unit test-e2e deb-check test-vm
+
+test-all: test test-boot
 
 # Servers, clients and the emulator that the tests use. Installs what is missing, on Debian and as root.
 deps:
@@ -55,6 +58,14 @@ test-vm: build
 	mkdir -p $(TESTBIN)
 	for p in $(KERNEL_TESTS); do go test -c -o $(TESTBIN)/$$(basename $$p).test $$p; done
 	FTPVIP_BIN=$(CURDIR)/bin/ftpvip tests/vm/kernel-tests $(TESTBIN) $(KERNEL_TESTS)
+
+# Debian 12 with its own systemd: install, enable, break things, upgrade, reboot, purge. Root; the first time it takes
+# minutes for debootstrap.
+test-boot:
+	rm -rf $(TESTBIN)/boot
+	MAKE='$(MAKE)' packaging/deb '$(DEB_VERSION)~before' $(TESTBIN)/boot/first >/dev/null
+	MAKE='$(MAKE)' packaging/deb '$(DEB_VERSION)' $(TESTBIN)/boot/second >/dev/null
+	tests/vm/boot/run $(TESTBIN)/boot/first/*.deb $(TESTBIN)/boot/second/*.deb
 
 lint:
 	@[ -x $(CACHE)/golangci-lint-$(GOLANGCI) ] || { \
