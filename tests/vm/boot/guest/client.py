@@ -1,11 +1,13 @@
 """FTP clients of the boot test, in one process: an emulated processor starts processes slowly.
 
 client.py transfers BACKENDS     one file in every mode, often enough that each backend is met; prints what was seen
-client.py sessions NUMBER        opens sessions, and for each line on standard input moves a file on every one
+client.py sessions NUMBER        opens sessions, and for each line on standard input moves files on every one, until "quit"
+client.py download BYTES         reads a large file slowly until there is a line on standard input, and then the rest
 """
 
 import ftplib
 import io
+import select
 import socket
 import sys
 import time
@@ -13,7 +15,7 @@ import time
 VIP4, VIP6 = "192.0.2.10", "2001:db8::10"
 FILE = "file"
 TIMEOUT = 60
-with open("/srv/ftp/" + FILE, "rb") as f:
+with open("/srv/ftp-ftp1/" + FILE, "rb") as f:
     CONTENT = f.read()
 
 
@@ -70,7 +72,9 @@ def sessions(number):
     modes = ("PASV", "EPSV", "PORT", "EPRT")
     clients = [session(VIP4, modes[i % len(modes)]) for i in range(number)]
     print("open", flush=True)
-    for _ in sys.stdin:
+    for word in iter(sys.stdin.readline, "quit\n"):
+        if not word:
+            raise RuntimeError("nobody told what to do")
         slowest = 0.0
         for c in clients:
             begin = time.monotonic()
@@ -81,5 +85,26 @@ def sessions(number):
         c.quit()
 
 
+def download(size):
+    c = session(VIP4, "PASV")
+    c.voidcmd("TYPE I")
+    data = c.transfercmd("RETR large")
+    # A small window, or all of the file is in the kernel's buffers soon.
+    data.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    got = len(data.recv(4096))
+    print("begun", flush=True)
+    while not select.select([sys.stdin], [], [], 0.1)[0]:
+        got += len(data.recv(4096))
+    meanwhile = got
+    while chunk := data.recv(65536):
+        got += len(chunk)
+    data.close()
+    c.voidresp()
+    if not meanwhile < got == size:
+        raise RuntimeError("%d of %d bytes, %d of them before the end" % (got, size, meanwhile))
+    c.quit()
+    print("a download went on (%d kB) and came whole" % (meanwhile // 1000), flush=True)
+
+
 if __name__ == "__main__":
-    {"transfers": transfers, "sessions": sessions}[sys.argv[1]](int(sys.argv[2]))
+    {"transfers": transfers, "sessions": sessions, "download": download}[sys.argv[1]](int(sys.argv[2]))
