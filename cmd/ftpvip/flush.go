@@ -13,7 +13,10 @@ import (
 )
 
 func (a *app) flushCommand() *cobra.Command {
-	return verb("flush", "Remove our table; established connections go on", a.flush)
+	cmd := verb("flush", "Remove our table", a.flush)
+	cmd.Long = "Remove our table. Established connections go on where the host has other rules for NAT. Where ours were the last, " +
+		"the kernel stops translating, and they are reset"
+	return cmd
 }
 
 // flush needs no configuration: it must work where the file is broken.
