@@ -1,4 +1,4 @@
-// Command rules measures the rules side of ftpvip at 1 to 1000 VIPs with 10 backends each: whole commands, the
+// Command scale measures the rules side of ftpvip at 1 to 1000 VIPs with 10 backends each: whole commands, the
 // kernel's share of them, and what a table of that size costs a new connection and a transfer. Beside it stand the same
 // elements as a bare netlink batch, nftlb, and rules that an admin writes by hand. Everything runs in network
 // namespaces of its own.
@@ -50,7 +50,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	server.MainIfChild()
 	if isChild, err := child(args, stdout); isChild {
 		if err != nil {
-			fmt.Fprintf(stderr, "rules: %s: %v\n", args[0], err)
+			fmt.Fprintf(stderr, "scale: %s: %v\n", args[0], err)
 			return exitTrouble
 		}
 		return 0
@@ -63,7 +63,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	if err := lab.Enter(); err != nil {
-		fmt.Fprintf(stderr, "rules: %v\n", err)
+		fmt.Fprintf(stderr, "scale: %v\n", err)
 		if errors.Is(err, lab.ErrNeedsRoot) {
 			return exitNoPerm
 		}
@@ -74,7 +74,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	missed, err := measure(ctx, o, stdout)
 	switch {
 	case err != nil:
-		fmt.Fprintf(stderr, "rules: %v\n", err)
+		fmt.Fprintf(stderr, "scale: %v\n", err)
 		return exitTrouble
 	case o.check && missed > 0:
 		return exitMissed
@@ -83,7 +83,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func parse(args []string, stderr io.Writer) (o options, err error) {
-	flags := flag.NewFlagSet("rules", flag.ContinueOnError)
+	flags := flag.NewFlagSet("scale", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	sizes := flags.String("vips", "1,10,100,1000", "`sizes` of the table, in VIPs")
 	flags.IntVar(&o.rounds, "rounds", 3, "`rounds`; medians are shown")
@@ -115,7 +115,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 		err = errors.New("-bulk: not a number of bytes")
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "rules: %v\n", err)
+		fmt.Fprintf(stderr, "scale: %v\n", err)
 	}
 	return o, err
 }
