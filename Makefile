@@ -26,7 +26,7 @@ KERNEL_TESTS := ./bind ./rules/kernel ./tests/golden ./tests/e2e ./helper/carrie
 
 GOLANGCI := v2.15.0
 
-.PHONY: build demo test deps vet test-unit test-e2e test-vm test-boot test-all lint bench bench-vm bench-health bench-go fuzz install docs deb deb-check clean
+.PHONY: build demo test deps vet test-unit test-e2e test-vm test-boot test-all lint bench bench-helper bench-rules bench-vm bench-health bench-go fuzz install docs deb deb-check clean
 
 build:
 	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/ftpvip ./cmd/ftpvip-demo
@@ -76,16 +76,27 @@ lint:
 # Side by side with peers, in one run: plain DNAT, the kernel's helper, conntrackd (stock kernel only). BENCH holds flags:
 # `make bench BENCH=-short` takes about a minute, `make bench-vm BENCH='-short -idle 10000'` measures memory in the VM, too.
 BENCH ?=
-bench: build
+bench: bench-helper bench-rules bench-health
+
+bench-helper: build
 	mkdir -p $(TESTBIN)
 	go build -o $(TESTBIN)/bench ./tests/bench
 	FTPVIP_BIN=$(CURDIR)/bin/ftpvip $(TESTBIN)/bench $(BENCH)
 
+# Commands at 1 to 1000 VIPs beside a bare netlink batch and nftlb; new connections and transfers beside plain DNAT.
+bench-rules: build
+	mkdir -p $(TESTBIN)
+	go build -o $(TESTBIN)/scale ./tests/bench/scale
+	FTPVIP_BIN=$(CURDIR)/bin/ftpvip $(TESTBIN)/scale $(SCALE)
+
 bench-vm: build
 	mkdir -p $(TESTBIN)
 	go build -o $(TESTBIN)/bench ./tests/bench
+	go build -o $(TESTBIN)/scale ./tests/bench/scale
 	tests/vm/run --cpus 2 --timeout 3000 --env FTPVIP_KERNEL=stock --env FTPVIP_BIN=$(CURDIR)/bin/ftpvip \
 	  -- $(TESTBIN)/bench -idle 500 -limit 45m $(BENCH)
+	tests/vm/run --cpus 2 --timeout 1800 --env FTPVIP_KERNEL=stock --env FTPVIP_BIN=$(CURDIR)/bin/ftpvip \
+	  -- $(TESTBIN)/scale -vips 1,10,100 -rounds 1 -bulk 100000000 -patience 60s $(SCALE)
 
 # A round of checks of 1,000 backends with 300 black holes: seconds, memory, open files.
 bench-health: build
