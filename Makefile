@@ -22,7 +22,7 @@ ZSHDIR     ?= $(PREFIX)/share/zsh/vendor-completions
 DESTDIR    ?=
 
 # What runs natively as root, and again in the stock kernel: packages whose tests touch a kernel.
-KERNEL_TESTS := ./bind ./rules/kernel ./tests/golden ./tests/e2e ./helper/carrier
+KERNEL_TESTS := ./rules/bind ./rules/kernel ./tests/golden ./tests/e2e ./helper/carrier
 
 GOLANGCI := v2.15.0
 
@@ -63,8 +63,8 @@ test-vm: build
 # minutes for debootstrap.
 test-boot:
 	rm -rf $(TESTBIN)/boot
-	MAKE='$(MAKE)' packaging/deb '$(DEB_VERSION)~before' $(TESTBIN)/boot/first >/dev/null
-	MAKE='$(MAKE)' packaging/deb '$(DEB_VERSION)' $(TESTBIN)/boot/second >/dev/null
+	MAKE='$(MAKE)' systemd/package/deb '$(DEB_VERSION)~before' $(TESTBIN)/boot/first >/dev/null
+	MAKE='$(MAKE)' systemd/package/deb '$(DEB_VERSION)' $(TESTBIN)/boot/second >/dev/null
 	tests/vm/boot/run $(TESTBIN)/boot/first/*.deb $(TESTBIN)/boot/second/*.deb
 
 lint:
@@ -117,7 +117,7 @@ LIB   := $(DESTDIR)$(PREFIX)/lib
 install: build docs
 	install -D -m 0755 bin/ftpvip $(DESTDIR)$(PREFIX)/sbin/ftpvip
 	[ -e $(DESTDIR)$(SYSCONFDIR)/ftpvip/ftpvip.yaml ] || \
-	  install -D -m 0640 packaging/ftpvip.yaml $(DESTDIR)$(SYSCONFDIR)/ftpvip/ftpvip.yaml
+	  install -D -m 0640 systemd/package/ftpvip.yaml $(DESTDIR)$(SYSCONFDIR)/ftpvip/ftpvip.yaml
 	install -d -m 0755 $(DESTDIR)$(UNITDIR)
 	for u in systemd/*.service systemd/*.timer; do \
 	  sed 's|/usr/sbin/ftpvip|$(PREFIX)/sbin/ftpvip|' $$u > $(DESTDIR)$(UNITDIR)/$$(basename $$u); \
@@ -138,15 +138,15 @@ docs:
 	GOOS= GOARCH= go run -ldflags '$(LDFLAGS)' ./cmd/ftpvip docs bin/docs
 
 # dist/ftpvip_*.deb. DEB_VERSION overrides what the source's history says.
-DEB_VERSION ?= $(shell packaging/version $(VERSION))
+DEB_VERSION ?= $(shell systemd/package/version $(VERSION))
 deb:
-	MAKE='$(MAKE)' packaging/deb $(DEB_VERSION) dist
+	MAKE='$(MAKE)' systemd/package/deb $(DEB_VERSION) dist
 
 # The package is clean, and comes out the same a second time.
 deb-check: deb
 	lintian --allow-root --fail-on error,warning --tag-display-limit 0 dist/ftpvip_$(DEB_VERSION)_*.deb
 	rm -rf bin/again
-	MAKE='$(MAKE)' packaging/deb $(DEB_VERSION) bin/again >/dev/null
+	MAKE='$(MAKE)' systemd/package/deb $(DEB_VERSION) bin/again >/dev/null
 	cmp dist/ftpvip_$(DEB_VERSION)_*.deb bin/again/*.deb
 	rm -r bin/again
 

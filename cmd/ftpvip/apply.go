@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ftpvip/bind"
 	"ftpvip/configs"
 	"ftpvip/configs/inforce"
 	"ftpvip/rules"
+	"ftpvip/rules/bind"
 	"ftpvip/rules/change"
 	"ftpvip/rules/kernel"
 )

@@ -3,8 +3,8 @@ package main
 import (
 	"errors"
 
-	"ftpvip/bind"
 	"ftpvip/configs"
+	"ftpvip/rules/bind"
 )
 
 // binding says which addresses have to come and go for a configuration; nil is that of no VIPs. The error is one of

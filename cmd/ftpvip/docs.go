@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ftpvip/cmd/ftpvip/manual"
 	"ftpvip/configs"
-	"ftpvip/manual"
 )
 
 // docsCommand is for packagers: what is generated from the code is written at the time of building.

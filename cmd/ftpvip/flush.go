@@ -5,9 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ftpvip/bind"
 	"ftpvip/helper/carrier"
 	"ftpvip/rules"
+	"ftpvip/rules/bind"
 	"ftpvip/rules/change"
 	"ftpvip/rules/kernel"
 )

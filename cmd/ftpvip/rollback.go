@@ -10,12 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ftpvip/bind"
 	"ftpvip/configs"
 	"ftpvip/configs/inforce"
 	"ftpvip/helper/carrier"
 	"ftpvip/helper/live"
 	"ftpvip/rules"
+	"ftpvip/rules/bind"
 	"ftpvip/rules/change"
 	"ftpvip/rules/kernel"
 )
