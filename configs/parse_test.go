@@ -179,7 +179,7 @@ func TestParseText(t *testing.T) {
 		{"bad: deep nesting", strings.Repeat("[", 20000), "f:1: not valid YAML: exceeded max depth of 10000; " +
 			"remedy: look here and in the lines after: colons, quotes, brackets, and indentation by spaces"},
 		{"bad: escape sequence for the terminal", `{vips: [], "\e[2J": 1}`, `f:1: "\x1b[2J": 1: unknown key; ` +
-			"allowed: vips | pools | helper; remedy: delete the line"},
+			"allowed: vips | pools | helper | offload_devices; remedy: delete the line"},
 		{"bad: long value", "{vips: [], helper: {carrier: " + strings.Repeat("x", 500) + "}}",
 			"f:1: helper.carrier: " + strings.Repeat("x", 60) + "...: is not one of the allowed words; " +
 				"allowed: auto | cthelper | sane; remedy: use one of them"},

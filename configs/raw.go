@@ -8,9 +8,10 @@ import (
 // the real one out of it.
 type rawConfig struct {
 	pos
-	vips   items[rawVIP]
-	pools  items[rawPool]
-	helper rawHelper
+	vips           items[rawVIP]
+	pools          items[rawPool]
+	helper         rawHelper
+	offloadDevices items[field[string]]
 }
 
 type rawVIP struct {
@@ -25,6 +26,7 @@ type rawVIP struct {
 	fxp          field[string]
 	portsMin     field[int]
 	dataSource   field[string]
+	offload      field[string]
 	bind         field[string]
 	limits       rawLimits
 	allow, deny  rawList
@@ -67,9 +69,9 @@ type rawHelper struct {
 
 // The keys of each map, in the order of the reference file.
 var (
-	rootKeys = []string{"vips", "pools", "helper"}
+	rootKeys = []string{"vips", "pools", "helper", "offload_devices"}
 	vipKeys  = []string{"name", "addresses", "port", "application", "pool", "advertise", "on_helper_down",
-		"fxp", "ports_min", "data_source", "bind", "limits", "allow", "allow_file", "deny", "deny_file"}
+		"fxp", "ports_min", "data_source", "offload", "bind", "limits", "allow", "allow_file", "deny", "deny_file"}
 	poolKeys = []string{"name", "scheduler", "snat", "source_group", "min_members", "fallback", "slow_start", "affinity",
 		"backends", "health"}
 	backendKeys = []string{"name", "addresses", "port", "weight", "tier", "aliases", "passive_ports"}
@@ -111,10 +113,11 @@ func decode(r *report, root *yaml.Node, overrides map[string]override) rawConfig
 	d := &decoder{report: r, overrides: overrides}
 	o, _ := d.object(root, "", rootKeys)
 	return rawConfig{
-		pos:    o.pos,
-		vips:   decodeList(d, o, "vips", wantVIPs, d.vip),
-		pools:  decodeList(d, o, "pools", wantPools, d.pool),
-		helper: d.helper(d.section(o, "helper", helperKeys)),
+		pos:            o.pos,
+		vips:           decodeList(d, o, "vips", wantVIPs, d.vip),
+		pools:          decodeList(d, o, "pools", wantPools, d.pool),
+		helper:         d.helper(d.section(o, "helper", helperKeys)),
+		offloadDevices: d.texts(o, "offload_devices", wantDevices),
 	}
 }
 
@@ -145,6 +148,7 @@ func (d *decoder) vip(n *yaml.Node, path string) rawVIP {
 		fxp:          d.text(o, "fxp", list(fxps)),
 		portsMin:     d.number(o, "ports_min", portsMinBounds),
 		dataSource:   d.text(o, "data_source", list(dataSources)),
+		offload:      d.text(o, "offload", list(offloads)),
 		bind:         d.text(o, "bind", wantInterface),
 		limits:       d.limits(d.section(o, "limits", limitKeys)),
 		allow:        d.prefixes(o, "allow"),

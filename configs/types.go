@@ -158,6 +158,7 @@ type VIP struct {
 	FXP          FXP
 	PortsMin     uint16 // lowest port that PORT and EPRT may name, 1024 or more
 	DataSource   DataSource
+	Offload      bool   // data connections go by a flowtable, where the kernel has them
 	Bind         string // the interface that gets the VIP's addresses; "": none, somebody else sees to that
 	Limits       Limits
 	Allow        []netip.Prefix // where there are any, only their clients are let in; masked
@@ -213,9 +214,10 @@ type Helper struct {
 
 // Config is a whole, valid configuration.
 type Config struct {
-	VIPs   []VIP
-	Pools  []Pool
-	Helper Helper
+	VIPs           []VIP
+	Pools          []Pool
+	OffloadDevices []string // the interfaces of the flowtable
+	Helper         Helper
 }
 
 // Ref names one backend. It is the key of health state and of admin state.

@@ -41,6 +41,7 @@ func validate(r *report, raw rawConfig, dir string) *Config {
 		c.cfg.Pools = append(c.cfg.Pools, c.pool(p))
 	}
 	c.cfg.Helper = c.helper(raw.helper)
+	c.cfg.OffloadDevices = c.offloadDevices(raw.offloadDevices)
 
 	c.link()
 	c.uniqueVIPs()

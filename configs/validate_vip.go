@@ -19,6 +19,7 @@ func (c *checker) vip(raw rawVIP) VIP {
 		FXP:          choose(c.report, raw.fxp, fxps, FXPRefuse),
 		PortsMin:     uint16(or(raw.portsMin, defaultPortsMin)),
 		DataSource:   choose(c.report, raw.dataSource, dataSources, SourceStrict),
+		Offload:      choose(c.report, raw.offload, offloads, offloadOff) == offloadFlowtable,
 		Bind:         c.bind(raw.bind),
 		Limits:       c.limits(raw.limits),
 		Allow:        c.allowed(raw.allow),

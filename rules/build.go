@@ -33,6 +33,7 @@ func Build(cfg *configs.Config, state State, carrier string) *Ruleset {
 	r.Chains = append(r.Chains, inspectChains(cfg)...)
 	r.Chains = append(r.Chains, labelsChain())
 	r.Chains = append(r.Chains, baseChains()...)
+	r.addOffload(cfg)
 	return r
 }
 

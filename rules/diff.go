@@ -9,20 +9,22 @@ import (
 // Plan is what turns one table into another. It is carried out in one transaction, in the order of its fields:
 // references go before what they refer to, and come after it.
 type Plan struct {
-	Create      bool // there is no table yet
-	Recreate    bool // the table is deleted and made anew, since it holds Strange things
-	FlushRules  []*Chain
-	DelElems    []*Set // a set with the elements that go
-	DelChains   []*Chain
-	DelSets     []*Set
-	DelHelpers  []CTHelper
-	DelCounters []Counter
-	AddHelpers  []CTHelper
-	AddCounters []Counter
-	AddSets     []*Set // without their elements
-	AddChains   []*Chain
-	AddElems    []*Set // a set with the elements that come
-	AddRules    []*Chain
+	Create        bool // there is no table yet
+	Recreate      bool // the table is deleted and made anew, since it holds Strange things
+	FlushRules    []*Chain
+	DelElems      []*Set // a set with the elements that go
+	DelChains     []*Chain
+	DelSets       []*Set
+	DelHelpers    []CTHelper
+	DelCounters   []Counter
+	DelFlowtables []Flowtable
+	AddHelpers    []CTHelper
+	AddCounters   []Counter
+	AddFlowtables []Flowtable
+	AddSets       []*Set // without their elements
+	AddChains     []*Chain
+	AddElems      []*Set // a set with the elements that come
+	AddRules      []*Chain
 
 	strange []string
 	old     map[string]*Chain // chains whose rules are flushed, as they were
@@ -33,6 +35,7 @@ func (p *Plan) Empty() bool {
 	return !p.Create && !p.Recreate && len(p.FlushRules) == 0 && len(p.DelElems) == 0 && len(p.DelChains) == 0 &&
 		len(p.DelSets) == 0 && len(p.DelHelpers) == 0 && len(p.AddHelpers) == 0 && len(p.AddSets) == 0 &&
 		len(p.DelCounters) == 0 && len(p.AddCounters) == 0 &&
+		len(p.DelFlowtables) == 0 && len(p.AddFlowtables) == 0 &&
 		len(p.AddChains) == 0 && len(p.AddElems) == 0 && len(p.AddRules) == 0
 }
 
@@ -68,6 +71,11 @@ func Diff(have, want *Ruleset) *Plan {
 	renewed := p.diffHelpers(have, want)
 	p.DelCounters = without(have.Counters, want.Counters)
 	p.AddCounters = without(want.Counters, have.Counters)
+	p.DelFlowtables = without(have.Flowtables, want.Flowtables)
+	p.AddFlowtables = without(want.Flowtables, have.Flowtables)
+	for _, f := range p.DelFlowtables {
+		renewed[f.Name] = true
+	}
 	redefined := p.diffSets(have, want)
 	p.diffChains(have, want, func(r Rule) bool { return refersTo(r, renewed, redefined) })
 	return p
@@ -224,8 +232,13 @@ func (p *Plan) flush(c *Chain) {
 // refersTo tells whether a rule names one of the objects or sets.
 func refersTo(r Rule, objects, sets map[string]bool) bool {
 	return slices.ContainsFunc(r.Statements, func(s Statement) bool {
-		helper, ok := s.(SetHelper)
-		return ok && objects[helper.Object] || slices.ContainsFunc(setsOf(s), func(name string) bool { return sets[name] })
+		switch s := s.(type) {
+		case SetHelper:
+			return objects[s.Object]
+		case FlowAdd:
+			return objects[s.Flowtable]
+		}
+		return slices.ContainsFunc(setsOf(s), func(name string) bool { return sets[name] })
 	})
 }
 
@@ -277,6 +290,12 @@ func (p *Plan) Text() string {
 	}
 	for _, c := range p.AddCounters {
 		fmt.Fprintf(&b, "+ counter %s\n", c.Name)
+	}
+	for _, f := range p.DelFlowtables {
+		fmt.Fprintf(&b, "- %s\n", f.text())
+	}
+	for _, f := range p.AddFlowtables {
+		fmt.Fprintf(&b, "+ %s\n", f.text())
 	}
 	for _, s := range p.DelSets {
 		fmt.Fprintf(&b, "- %s\n", s.declaration())

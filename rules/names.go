@@ -32,6 +32,7 @@ const (
 	chainEmptyInput   = "empty-input"
 	chainProvoke      = "provoke"
 	chainEmptyOutput  = "empty-output"
+	chainOffload      = "offload"
 )
 
 // The chains that learn where clients are: their base chains see the first packet of a connection only.
@@ -70,6 +71,7 @@ const (
 	stemChecks     = "checks"     // socket's tag . VIP . port : backend, for checks with through: vip
 	stemHairpin    = "hairpin"    // backends of two-arm pools: as clients of a VIP they are hidden
 	stemAddresses  = "addresses"  // the addresses of all VIPs
+	stemOffload    = "offload"    // VIPs with offload: flowtable
 	stemGuard      = "guard"      // VIPs with lists or limits of clients: goto their chain
 	stemFull       = "full"       // VIPs with a limit of connections for each backend: goto their chain
 	stemHelper     = "ftp"        // the ct helper objects
@@ -90,6 +92,12 @@ func AffinityName(pool string, f configs.Family) string { return setName(stemAff
 
 // SlotsName is the name of a pool's slot table of one family: slots4-farm.
 func SlotsName(pool string, f configs.Family) string { return setName("slots", f) + "-" + pool }
+
+// stemOffloadPorts are the passive slices of VIPs with offload: flowtable; flowtableData is their flowtable.
+const (
+	stemOffloadPorts = "offload-ports"
+	flowtableData    = "data"
+)
 
 // guardChain refuses clients of a VIP by its lists and limits; fullChain refuses connections to a backend that has
 // enough of them from this VIP.

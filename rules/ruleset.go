@@ -14,10 +14,11 @@ import (
 
 // Ruleset is the whole content of a table, in the order in which it is written.
 type Ruleset struct {
-	Helpers  []CTHelper
-	Counters []Counter
-	Sets     []*Set
-	Chains   []*Chain
+	Helpers    []CTHelper
+	Counters   []Counter
+	Flowtables []Flowtable
+	Sets       []*Set
+	Chains     []*Chain
 	// Affinity lists the maps of clients. It is empty in a ruleset that was read from the kernel.
 	Affinity []Affinity
 	// Strange lists what a table read from the kernel holds that none of ours ever does: flowtables, other

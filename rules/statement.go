@@ -22,6 +22,7 @@ const (
 	Source                                  // ip saddr
 	TaggedDestination                       // meta priority . ip daddr . tcp dport
 	OriginalAddress                         // ct original ip daddr
+	ReplyAddress                            // ct reply ip daddr
 	Client                                  // ip saddr, or an IPv6 client's network
 )
 
@@ -47,6 +48,8 @@ func (k Key) text() string {
 		return "ct original " + nftFamily(k.Family) + " daddr . ct original proto-dst"
 	case OriginalAddress:
 		return "ct original " + nftFamily(k.Family) + " daddr"
+	case ReplyAddress:
+		return "ct reply " + nftFamily(k.Family) + " daddr"
 	case Source:
 		return nftFamily(k.Family) + " saddr"
 	case TaggedDestination:

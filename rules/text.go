@@ -26,6 +26,9 @@ func (r *Ruleset) Text() string {
 	for _, c := range r.Counters {
 		block("counter "+c.Name, nil)
 	}
+	for _, f := range r.Flowtables {
+		block("flowtable "+f.Name, f.lines())
+	}
 	for _, s := range r.Sets {
 		block(s.kind()+" "+s.Name, s.lines())
 	}

@@ -33,6 +33,9 @@ func (a *app) check(asJSON, forServers bool) error {
 	for _, w := range strangers(cfg, decisions) {
 		a.log.Warn(w)
 	}
+	if err := a.warnOffload(cfg); err != nil {
+		return err
+	}
 	advice := servers.For(cfg)
 	for _, w := range advice.Warnings {
 		a.log.Warn(w)

@@ -20,6 +20,9 @@ func (a *app) desired(cfg *configs.Config) (want *rules.Ruleset, unregistered bo
 	if err != nil {
 		return nil, false, err
 	}
+	if err := a.warnOffload(cfg); err != nil {
+		return nil, false, err
+	}
 	return build(cfg, now)
 }
 
@@ -29,7 +32,11 @@ func build(cfg *configs.Config, now known) (want *rules.Ruleset, unregistered bo
 	if err != nil {
 		return nil, false, err
 	}
-	return rules.Build(cfg, now.state(cfg), name), unregistered, nil
+	usable, _, err := offloadable(cfg)
+	if err != nil {
+		return nil, false, err
+	}
+	return rules.Build(usable, now.state(cfg), name), unregistered, nil
 }
 
 // healthFile reads what is known of the backends, and logs what is wrong with it.

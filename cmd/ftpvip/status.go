@@ -128,6 +128,11 @@ func (a *app) status(ctx context.Context) (*status, error) {
 		return nil, err
 	}
 	s := &status{VIPs: []vipStatus{}, LastRound: now.health.Round, Warnings: strangers(cfg, now.admin)}
+	if _, lacking, err := offloadable(cfg); err != nil {
+		return nil, err
+	} else if lacking {
+		s.Warnings = append(s.Warnings, noFlowtables)
+	}
 	record, err := a.record()
 	if err != nil {
 		return nil, err

@@ -58,6 +58,9 @@ func encode(p *rules.Plan, native bool) (*batch, error) {
 	for _, h := range p.DelHelpers {
 		try(b.object(unix.NFT_MSG_DELOBJ, h))
 	}
+	for _, f := range p.DelFlowtables {
+		try(b.flowtable(unix.NFT_MSG_DELFLOWTABLE, f))
+	}
 	for _, c := range p.DelCounters {
 		try(b.counter(unix.NFT_MSG_DELOBJ, c))
 	}
@@ -66,6 +69,9 @@ func encode(p *rules.Plan, native bool) (*batch, error) {
 	}
 	for _, c := range p.AddCounters {
 		try(b.counter(unix.NFT_MSG_NEWOBJ, c))
+	}
+	for _, f := range p.AddFlowtables {
+		try(b.flowtable(unix.NFT_MSG_NEWFLOWTABLE, f))
 	}
 	for _, c := range p.AddChains {
 		try(b.chain(unix.NFT_MSG_NEWCHAIN, c))
@@ -159,7 +165,7 @@ func (b *batch) explain(err error, sent []netlink.Message) error {
 	}
 	for i, m := range sent {
 		if m.Header.Sequence == op.Sequence && i > 0 && i <= len(b.what) {
-			return fmt.Errorf("%s: %w", b.what[i-1], lacking(err, b.rules[i-1]))
+			return fmt.Errorf("%s: %w", b.what[i-1], noDevice(lacking(err, b.rules[i-1]), b.what[i-1]))
 		}
 	}
 	return err

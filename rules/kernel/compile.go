@@ -25,8 +25,11 @@ const (
 // payloadInner is NFT_PAYLOAD_INNER_HEADER: what follows the transport header (linux/netfilter/nf_tables.h).
 const payloadInner expr.PayloadBase = 3
 
-// ipsDNAT is IPS_DST_NAT of enum ip_conntrack_status.
-const ipsDNAT = 1 << 5
+// Bits of enum ip_conntrack_status: IPS_EXPECTED, IPS_DST_NAT.
+const (
+	ipsExpected = 1 << 0
+	ipsDNAT     = 1 << 5
+)
 
 // family holds what differs between the IP versions.
 type family struct {
@@ -77,6 +80,8 @@ func statement(s rules.Statement, native bool) ([]expr.Any, error) {
 		}, nil
 	case rules.MatchNew:
 		return ctBit(expr.CtKeySTATE, expr.CtStateBitNEW), nil
+	case rules.MatchExpected:
+		return ctBit(expr.CtKeySTATUS, ipsExpected), nil
 	case rules.MatchDNATed:
 		return ctBit(expr.CtKeySTATUS, ipsDNAT), nil
 	case rules.MatchInSet:
@@ -147,6 +152,8 @@ func action(s rules.Statement, native bool) ([]expr.Any, error) {
 		}, nil
 	case rules.Queue:
 		return []expr.Any{queue(s, native)}, nil
+	case rules.FlowAdd:
+		return []expr.Any{&expr.FlowOffload{Name: s.Flowtable}}, nil
 	case rules.Count:
 		return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: s.Counter}}, nil
 	case rules.RejectReset:
@@ -222,6 +229,8 @@ func load(k rules.Key) []expr.Any {
 			&expr.Ct{Key: f.ctDest, Register: reg1, Direction: 0, OptDirection: true},
 			&expr.Ct{Key: expr.CtKeyPROTODST, Register: f.portRegister, Direction: 0, OptDirection: true},
 		}
+	case rules.ReplyAddress:
+		return []expr.Any{&expr.Ct{Key: f.ctDest, Register: reg1, Direction: 1, OptDirection: true}}
 	case rules.OriginalAddress:
 		return []expr.Any{&expr.Ct{Key: f.ctDest, Register: reg1, Direction: 0, OptDirection: true}}
 	case rules.Source:

@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -24,6 +25,14 @@ func needs(r rules.Rule) (option, key string) {
 		}
 	}
 	return "", ""
+}
+
+// noDevice turns the error of a flowtable whose interface is not there into words.
+func noDevice(err error, what string) error {
+	if !strings.HasPrefix(what, "flowtable ") || !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) {
+		return err
+	}
+	return fmt.Errorf("an interface of offload_devices is not there; see `ip link`: %w", err)
 }
 
 // lacking turns the error of a rule that the kernel cannot run into words: an expression that it does not know is

@@ -113,11 +113,7 @@ func (k *Kernel) readObjects(r *rules.Ruleset) error {
 		}
 		r.Helpers = append(r.Helpers, rules.CTHelper{Name: named.Name, Family: f, Type: strings.TrimRight(h.Name, "\x00")})
 	}
-	flowtables, err := k.conn.ListFlowtables(k.table)
-	if err == nil && len(flowtables) > 0 {
-		r.Strange = append(r.Strange, "flowtables")
-	}
-	return nil
+	return k.readFlowtables(r)
 }
 
 // readSets reads the sets that are wanted, and names the others if asked.

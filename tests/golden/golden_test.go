@@ -76,6 +76,9 @@ func TestText(t *testing.T) {
 func TestKernel(t *testing.T) {
 	lab.Require(t, lab.Root, lab.NFT)
 	scenarios(t, func(t *testing.T, _ string, want *rules.Ruleset) {
+		if len(want.Flowtables) > 0 {
+			lab.Require(t, lab.Flowtable)
+		}
 		k, err := kernel.Open()
 		if err != nil {
 			t.Fatal(err)

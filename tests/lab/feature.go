@@ -29,6 +29,8 @@ const (
 	ProFTPDTLS Feature = "proftpd's mod_tls"
 	// CTHelper is the kernel's nfnetlink_cthelper, which the carrier of that name needs.
 	CTHelper Feature = "nfnetlink_cthelper"
+	// Flowtable is the kernel's flowtables, with nft's statement for them.
+	Flowtable Feature = "flowtables"
 	// NFTQueue is the kernel's own queue statement.
 	NFTQueue Feature = "nft's queue statement"
 )
@@ -58,7 +60,9 @@ func (f Feature) Check() error {
 	case CTHelper:
 		err = probeCTHelper()
 	case NFTQueue:
-		err = probeQueue()
+		err = probe("chain c { queue to 1; }; ")
+	case Flowtable:
+		err = probe("flowtable f { hook ingress priority 0; devices = { lo }; }; chain c { type filter hook forward priority 0; flow add @f; }; ")
 	case PyFTPDlib:
 		err = exec.Command(Python, "-c", "import pyftpdlib.servers").Run()
 	case ProFTPDTLS:
@@ -87,10 +91,10 @@ func probeCTHelper() error {
 	return err
 }
 
-// probeQueue has the kernel check a rule, without making it.
-func probeQueue() error {
+// probe has the kernel check a table, without making it.
+func probe(table string) error {
 	cmd := exec.Command("nft", "--check", "--file", "-")
-	cmd.Stdin = strings.NewReader("table inet probe { chain c { queue to 1; }; }")
+	cmd.Stdin = strings.NewReader("table inet probe { " + table + "}")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
@@ -111,7 +115,7 @@ const (
 
 // beyond lists what each kernel is known to lack, so that lacking it is no fault.
 var beyond = map[Kernel][]Feature{
-	Small: {CTHelper, NFTQueue},
+	Small: {CTHelper, NFTQueue, Flowtable},
 	Stock: nil,
 }
 

@@ -1,0 +1,95 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"ftpvip/rules"
+)
+
+// Attributes of linux/netfilter/nf_tables.h that x/sys does not have: NFTA_FLOWTABLE_* and NFTA_DEVICE_NAME.
+const (
+	flowtableTable    = 1
+	flowtableName     = 2
+	flowtableHook     = 3
+	flowtableFlags    = 7
+	flowtableHookNum  = 1
+	flowtablePriority = 2
+	flowtableDevices  = 3
+	deviceName        = 1
+)
+
+// flowtableCounter is NFT_FLOWTABLE_COUNTER: connection tracking counts the bytes that go past it.
+const flowtableCounter = 2
+
+func (b *batch) flowtable(kind netlink.HeaderType, f rules.Flowtable) error {
+	return b.add(kind, netlink.Create, "flowtable "+f.Name+" of the devices "+f.Devices, func(ae *netlink.AttributeEncoder) {
+		ae.String(flowtableTable, rules.TableName)
+		ae.String(flowtableName, f.Name)
+		if kind == unix.NFT_MSG_DELFLOWTABLE {
+			return
+		}
+		nested(ae, flowtableHook, func(ae *netlink.AttributeEncoder) {
+			ae.Uint32(flowtableHookNum, unix.NF_NETDEV_INGRESS)
+			ae.Uint32(flowtablePriority, 0)
+			nested(ae, flowtableDevices, func(ae *netlink.AttributeEncoder) {
+				for device := range strings.SplitSeq(f.Devices, ",") {
+					ae.String(deviceName, device)
+				}
+			})
+		})
+		ae.Uint32(flowtableFlags, flowtableCounter)
+	})
+}
+
+// readFlowtables reads the flowtables of our table. One with another hook or other flags than ours is strange.
+func (k *Kernel) readFlowtables(r *rules.Ruleset) error {
+	list, err := k.conn.ListFlowtables(k.table)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil // a kernel without them
+	}
+	if err != nil {
+		return fmt.Errorf("reading the flowtables of table inet %s: %w", rules.TableName, explain(err))
+	}
+	for _, f := range list {
+		if f.Flags != flowtableCounter || f.Priority == nil || *f.Priority != 0 {
+			r.Strange = append(r.Strange, "a flowtable that is not ours")
+			continue
+		}
+		r.Flowtables = append(r.Flowtables, rules.NewFlowtable(f.Name, f.Devices))
+	}
+	return nil
+}
+
+// HasFlowtables tells whether the kernel has flowtables and nft's statement for them (modules nf_flow_table_inet and
+// nft_flow_offload). It changes nothing.
+func HasFlowtables() (bool, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return false, fmt.Errorf("opening a netlink socket to nf_tables: %w", explain(err))
+	}
+	const name = rules.TableName + "-probe"
+	t := conn.AddTable(&nftables.Table{Name: name, Family: nftables.TableFamilyINet})
+	c := conn.AddChain(&nftables.Chain{
+		Name: name, Table: t, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter,
+	})
+	conn.AddFlowtable(&nftables.Flowtable{Table: t, Name: name})
+	conn.AddRule(&nftables.Rule{Table: t, Chain: c, Exprs: []expr.Any{&expr.FlowOffload{Name: name}}})
+	conn.DelTable(&nftables.Table{Name: name + "-never", Family: nftables.TableFamilyINet})
+	err = conn.Flush()
+	switch {
+	case err == nil:
+		return false, errors.New("probing for flowtables: the kernel accepted a batch that it must refuse")
+	case isMessage(err, "NEWFLOWTABLE"), isMessage(err, "NEWRULE"), errors.Is(err, unix.EOPNOTSUPP):
+		return false, nil
+	case isMessage(err, "DELTABLE"):
+		return true, nil
+	}
+	return false, fmt.Errorf("probing for flowtables: %w", explain(err))
+}
