@@ -36,7 +36,7 @@ func (c *checker) boundOnce() {
 				continue
 			}
 			if other := c.cfg.VIPs[j]; other.Bind != v.Bind {
-				c.at(c.raw.vips.all[i].bind.pos, fmt.Sprintf("%s binds %s to %s (line %d)", title("VIP", other.Name), a, other.Bind,
+				c.at(c.raw.vips.all[i].bind.pos, fmt.Sprintf("%s binds %s to %s (line %d)", title(other.Name), a, other.Bind,
 					c.raw.vips.all[j].bind.line), wantInterface, "use the same interface for both")
 			}
 		}

@@ -119,7 +119,7 @@ func (c *checker) offVIPPorts(all []slice, vips []VIP) {
 	for _, s := range all {
 		for _, v := range vips {
 			if s.Contains(v.Port) {
-				c.at(s.at, fmt.Sprintf("contains port %d of %s", v.Port, title("VIP", v.Name)), wantPassive,
+				c.at(s.at, fmt.Sprintf("contains port %d of %s", v.Port, title(v.Name)), wantPassive,
 					"leave that port out of the range")
 			}
 		}

@@ -88,18 +88,18 @@ func (c *checker) uniqueListeners() {
 			other := c.raw.vips.all[j]
 			c.at(where(c.raw.vips.all[i].addresses, a),
 				fmt.Sprintf("port %d of this address belongs to %s (line %d) already", v.Port,
-					title("VIP", c.cfg.VIPs[j].Name), where(other.addresses, a).line),
+					title(c.cfg.VIPs[j].Name), where(other.addresses, a).line),
 				"VIPs that differ in address or port", "change the address or the port of one of the two")
 		}
 	}
 }
 
-// title names a thing in a message, also one whose name is wrong.
-func title(what, name string) string {
+// title names a VIP in a message, also one whose name is wrong.
+func title(name string) string {
 	if name == "" {
-		return "a " + what
+		return "a VIP"
 	}
-	return what + " " + name
+	return "VIP " + name
 }
 
 // ownAddresses reports backends that sit on a VIP's address: connections to them would come back to this host.
@@ -118,7 +118,7 @@ func (c *checker) ownAddresses() {
 				if at, ok := vips[a]; ok {
 					c.at(where(c.raw.pools.all[i].backends.all[j].addresses, a),
 						fmt.Sprintf("is the address of %s, so connections would loop",
-							title("VIP", c.cfg.VIPs[at].Name)),
+							title(c.cfg.VIPs[at].Name)),
 						wantAddresses, "use the server's own address")
 				}
 			}
