@@ -32,7 +32,7 @@ const (
 	chainEmptyInput   = "empty-input"
 	chainProvoke      = "provoke"
 	chainEmptyOutput  = "empty-output"
-	chainOffload      = "offload"
+	chainOffload      = "flows" // offload is a word of nft's own
 )
 
 // The chains that learn where clients are: their base chains see the first packet of a connection only.
