@@ -27,6 +27,9 @@ type endpoint struct{ vip, backend netip.Addr }
 // config is an ftpvip.yaml with n VIPs. Where a real endpoint is given, it is the last of them.
 func config(n int, real *endpoint, more string) string {
 	var b strings.Builder
+	if more != "" { // offload wants to know the lab's interfaces
+		b.WriteString("offload_devices: [lan0, wan0]\n")
+	}
 	b.WriteString("vips:\n")
 	for i := range n {
 		addr := vipAt(i)
