@@ -2,19 +2,16 @@ package health
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"ftpvip/configs"
+	"ftpvip/health/statefile"
 )
 
 // Version is the version of the state file's format that this package writes, and the only one it reads.
 const Version = 1
-
-// ErrVersion says that a state file is of another version.
-var ErrVersion = errors.New("state file of another version")
 
 // File is the state of all backends between two rounds. The zero value is a farm never looked at.
 type File struct {
@@ -43,20 +40,11 @@ func (f File) Encode() ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// Decode is the opposite of Encode. It fails where b is not JSON, is of another version (ErrVersion), or holds what
+// Decode is the opposite of Encode. It fails where b is not JSON, is of another version (statefile.ErrVersion), or holds what
 // Judge cannot have produced.
 func Decode(b []byte) (File, error) {
-	var head struct {
-		Version int `json:"version"`
-	}
-	if err := json.Unmarshal(b, &head); err != nil {
-		return File{}, fmt.Errorf("decoding health state: %w", err)
-	}
-	if head.Version != Version {
-		return File{}, fmt.Errorf("decoding health state: %w: %d, this program knows %d", ErrVersion, head.Version, Version)
-	}
-	var in fileJSON
-	if err := json.Unmarshal(b, &in); err != nil {
+	in, err := statefile.Unmarshal[fileJSON](b, Version)
+	if err != nil {
 		return File{}, fmt.Errorf("decoding health state: %w", err)
 	}
 	f := File{Round: in.Round, Backends: make(map[configs.Ref]State, len(in.Backends))}

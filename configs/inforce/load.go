@@ -12,9 +12,6 @@ import (
 // Version is the version of the file's format that this package writes, and the only one it reads.
 const Version = 1
 
-// ErrVersion says that a file is of another version.
-var ErrVersion = errors.New("state file of another version")
-
 var stateFile = statefile.File[Record]{Name: "applied.json", What: "the record of what is in force", Decode: Decode}
 
 type fileJSON struct {
@@ -33,14 +30,11 @@ func (r Record) Encode() ([]byte, error) {
 
 // Decode is the opposite of Encode.
 func Decode(b []byte) (Record, error) {
-	var in fileJSON
-	if err := json.Unmarshal(b, &in); err != nil {
+	in, err := statefile.Unmarshal[fileJSON](b, Version)
+	if err != nil {
 		return Record{}, fmt.Errorf("decoding the record of what is in force: %w", err)
 	}
-	switch {
-	case in.Version != Version:
-		return Record{}, fmt.Errorf("decoding the record of what is in force: %w: %d, this program knows %d", ErrVersion, in.Version, Version)
-	case in.Previous != nil && !in.PreviousKnown, in.Pending != nil && in.Pending.Token == "":
+	if in.Previous != nil && !in.PreviousKnown || in.Pending != nil && in.Pending.Token == "" {
 		return Record{}, errors.New("decoding the record of what is in force: it contradicts itself")
 	}
 	return in.Record, nil

@@ -2,20 +2,17 @@ package admin
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"ftpvip/configs"
+	"ftpvip/health/statefile"
 	"ftpvip/rules"
 )
 
 // Version is the version of the file's format that this package writes, and the only one it reads.
 const Version = 1
-
-// ErrVersion says that a file is of another version.
-var ErrVersion = errors.New("state file of another version")
 
 // fileJSON is File as it is written. Fields that it does not name are ignored when it is read.
 type fileJSON struct {
@@ -43,20 +40,11 @@ func (f File) Encode() ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// Decode is the opposite of Encode. It fails where b is not JSON, is of another version (ErrVersion), or holds what
+// Decode is the opposite of Encode. It fails where b is not JSON, is of another version (statefile.ErrVersion), or holds what
 // no decision makes.
 func Decode(b []byte) (File, error) {
-	var head struct {
-		Version int `json:"version"`
-	}
-	if err := json.Unmarshal(b, &head); err != nil {
-		return File{}, fmt.Errorf("decoding admin state: %w", err)
-	}
-	if head.Version != Version {
-		return File{}, fmt.Errorf("decoding admin state: %w: %d, this program knows %d", ErrVersion, head.Version, Version)
-	}
-	var in fileJSON
-	if err := json.Unmarshal(b, &in); err != nil {
+	in, err := statefile.Unmarshal[fileJSON](b, Version)
+	if err != nil {
 		return File{}, fmt.Errorf("decoding admin state: %w", err)
 	}
 	f := File{Backends: make(map[configs.Ref]Entry, len(in.Backends))}
