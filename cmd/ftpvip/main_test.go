@@ -19,17 +19,13 @@ func TestMain(m *testing.M) {
 	if slices.Contains(os.Args, "await-confirm") { // what an apply under test leaves behind
 		main()
 	}
-	testscript.Main(world{m}, map[string]func(){"ftpvip": main})
-}
-
-type world struct{ m *testing.M }
-
-// Run implements testscript.TestingM.
-func (w world) Run() int {
-	if err := lab.Enter(); err != nil {
-		fmt.Fprintln(os.Stderr, "scripts that need the kernel are not run:", err)
+	// Before testscript makes a folder that it removes at its end: outside of the world, Enter does not return.
+	if filepath.Base(os.Args[0]) != "ftpvip" {
+		if err := lab.Enter(); err != nil {
+			fmt.Fprintln(os.Stderr, "scripts that need the kernel are not run:", err)
+		}
 	}
-	return w.m.Run()
+	testscript.Main(m, map[string]func(){"ftpvip": main})
 }
 
 func TestScripts(t *testing.T) {
