@@ -43,7 +43,7 @@ func LoadText(path string, v *viper.Viper) (*Config, []byte, error) {
 // looked for in the same folder.
 //
 // Flags bound to v, and the environment (FTPVIP_HELPER_QUEUES for helper.queues), override the keys that stand
-// outside lists, with viper's precedence. Parse binds the environment to v and gives it the text, so that v
+// outside lists, with viper's precedence. Parse binds the environment to v and gives it those keys, so that v
 // answers as the Config does. A nil v means the text alone.
 func Parse(name string, data []byte, v *viper.Viper) (*Config, error) {
 	var r report
@@ -51,7 +51,7 @@ func Parse(name string, data []byte, v *viper.Viper) (*Config, error) {
 	if root == nil {
 		return nil, r.err(name)
 	}
-	raw := decode(&r, root, overlay(&r, v, data, root))
+	raw := decode(&r, root, overlay(&r, v, root))
 	cfg := validate(&r, raw, filepath.Dir(name))
 	if err := r.err(name); err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ func (o override) pos() pos {
 
 // overlay lets viper decide about the keys outside lists: it knows the precedence of flags, environment and
 // file, and the tree knows the lines. What it answers and the file does not say is an override.
-func overlay(r *report, v *viper.Viper, data []byte, root *yaml.Node) map[string]override {
+func overlay(r *report, v *viper.Viper, root *yaml.Node) map[string]override {
 	if v == nil {
 		return nil
 	}
@@ -38,7 +38,7 @@ func overlay(r *report, v *viper.Viper, data []byte, root *yaml.Node) map[string
 	v.AutomaticEnv()
 	v.SetConfigType("yaml")
 	// The only text that viper refuses here has a key twice, which decode reports with its line.
-	_ = v.ReadConfig(bytes.NewReader(data))
+	_ = v.ReadConfig(bytes.NewReader(outsideLists(root)))
 
 	for _, key := range rootKeys {
 		if val := os.Getenv(envName(key)); val != "" {
@@ -63,6 +63,22 @@ func overlay(r *report, v *viper.Viper, data []byte, root *yaml.Node) map[string
 		overrides[key] = override{path: key, source: source, text: text}
 	}
 	return overrides
+}
+
+// outsideLists is the file's text without what stands in lists: viper looks at nothing else, and the lists of a thousand
+// VIPs take it longer than everything else takes together.
+func outsideLists(root *yaml.Node) []byte {
+	sections := &yaml.Node{Kind: yaml.MappingNode}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		if root.Content[i+1].Kind != yaml.SequenceNode {
+			sections.Content = append(sections.Content, root.Content[i:i+2]...)
+		}
+	}
+	text, err := yaml.Marshal(sections)
+	if err != nil { // not of a tree that was parsed; decode reports what is wrong with this one
+		return nil
+	}
+	return text
 }
 
 // scalar gives a value of viper's as text.
