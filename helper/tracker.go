@@ -85,6 +85,11 @@ func connectionOf(f *conntrack.Flow) Connection {
 // Expect implements Tracker.
 func (t *kernelTracker) Expect(c Connection, d ftp.DataConn) error {
 	e := expectation(c, d)
+	if throughOurPort(c, d) {
+		if err := t.keepApart(c, d, &e); err != nil {
+			return err
+		}
+	}
 	err := t.expecter.create(&e)
 	if errors.Is(err, unix.EEXIST) {
 		if err = t.whose(&e); errors.Is(err, ftp.ErrPortBusy) && latestWins(c, d) {
@@ -128,6 +133,41 @@ func (t *kernelTracker) whose(want *conntrack.Expect) error {
 // mode the port is ours, and we take another.
 func latestWins(c Connection, d ftp.DataConn) bool {
 	return !d.Passive && c.Seen.Addr() == c.Client.Addr()
+}
+
+// throughOurPort tells whether the server is to open the data connection to a port of ours: one-arm, active.
+func throughOurPort(c Connection, d ftp.DataConn) bool {
+	return !d.Passive && c.Seen.Addr() != c.Client.Addr()
+}
+
+// portFTPData is where servers open data connections from (RFC 959, section 3.2), whatever port they listen on.
+const portFTPData = 20
+
+// placeholderSeconds is for how long a source port is kept from a data connection: as long as its expectation lasts.
+const placeholderSeconds = 300
+
+// keepApart sees to it that the client can tell the data connection from earlier ones to the same port of its, which
+// conntrack remembers for two minutes after their end, and the client for one. All come from the VIP, and mostly from
+// the same port there. The kernel would choose another, but looks whether that is necessary before it has put the
+// client's address and port in the place of ours (nf_nat_follow_master), finds nothing, and drops the connection when
+// it sees the clash. An entry that stands for the connection between the two steps makes it choose.
+func (t *kernelTracker) keepApart(c Connection, d ftp.DataConn, e *conntrack.Expect) error {
+	ports := []uint16{portFTPData, c.Backend.Port() - 1}
+	if ports[1] == portFTPData {
+		ports = ports[:1]
+	}
+	at := destination(e.Tuple)
+	for _, port := range ports {
+		from := netip.AddrPortFrom(c.VIP.Addr(), port)
+		earlier, err := t.conn.Get(conntrack.Flow{TupleOrig: tuple(d.To, from)})
+		if err == nil && (source(earlier.TupleOrig).Addr() != c.Backend.Addr() || destination(earlier.TupleOrig) != at) {
+			err = t.conn.Create(conntrack.NewFlow(unix.IPPROTO_TCP, 0, from.Addr(), at.Addr(), from.Port(), at.Port(), placeholderSeconds, 0))
+		}
+		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("keeping the data connection to %s apart from earlier ones: %w", d.To, err)
+		}
+	}
+	return nil
 }
 
 // replace puts an expectation in the place of another.

@@ -33,7 +33,11 @@ func (p *ports) next() (uint16, bool) {
 	return p.cur, true
 }
 
-// seed mixes a connection and a wish into a seed (FNV-1a, then a finaliser).
+// seed mixes the two hosts of a session and a wish into a seed (FNV-1a, then a
+// finaliser). The client's port is not in it: a later session that wants the
+// same is to get the same, for a kernel that has not forgotten the first
+// connection yet takes the second for a new one only where both have the same
+// addresses and ports on both sides of the translation.
 func seed(e *Endpoints, wish uint16) uint64 {
 	const prime = 1099511628211
 	h := uint64(14695981039346656037)
@@ -45,10 +49,9 @@ func seed(e *Endpoints, wish uint16) uint64 {
 	c, b := e.Client.Addr().As16(), e.Backend.Addr().As16()
 	mix(c[:])
 	mix(b[:])
-	var w [6]byte
-	binary.BigEndian.PutUint16(w[:], e.Client.Port())
-	binary.BigEndian.PutUint16(w[2:], e.Backend.Port())
-	binary.BigEndian.PutUint16(w[4:], wish)
+	var w [4]byte
+	binary.BigEndian.PutUint16(w[:], e.Backend.Port())
+	binary.BigEndian.PutUint16(w[2:], wish)
 	mix(w[:])
 	h ^= h >> 33
 	h *= 0xff51afd7ed558ccd

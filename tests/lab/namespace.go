@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -98,9 +99,17 @@ func onThread(f func() error) error {
 
 // Dial connects from the namespace over TCP; from may be the zero address.
 func (n *Namespace) Dial(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
+	return n.DialFrom(ctx, netip.AddrPortFrom(from, 0), to)
+}
+
+// DialFrom is Dial from a port that earlier connections may have had, as servers do that use port 20 for all.
+func (n *Namespace) DialFrom(ctx context.Context, from, to netip.AddrPort) (net.Conn, error) {
 	var d net.Dialer
-	if from.IsValid() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
+	if from.Addr().IsValid() || from.Port() != 0 {
+		d.LocalAddr = &net.TCPAddr{IP: from.Addr().AsSlice(), Port: int(from.Port())}
+	}
+	if from.Port() != 0 {
+		d.Control = reuseAddr
 	}
 	var conn net.Conn
 	err := n.Do(func() (err error) {
@@ -108,6 +117,12 @@ func (n *Namespace) Dial(ctx context.Context, from netip.Addr, to netip.AddrPort
 		return err
 	})
 	return conn, err
+}
+
+func reuseAddr(_, _ string, c syscall.RawConn) error {
+	var set error
+	err := c.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
+	return errors.Join(err, set)
 }
 
 // Listen listens in the namespace over TCP.

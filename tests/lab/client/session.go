@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/textproto"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -149,7 +150,7 @@ func (s *Session) prepare(ctx context.Context, t *Transfer) (open func(command s
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	data, err := s.host.Dial(ctx, s.Local().Addr(), t.Announced)
+	data, err := s.dialData(ctx, t.Announced)
 	if err != nil {
 		return nil, err
 	}
@@ -160,6 +161,24 @@ func (s *Session) prepare(ctx context.Context, t *Transfer) (open func(command s
 		}
 		return data, nil
 	}, nil
+}
+
+// lastPort is the port of the last passive data connection, within firstPort and the ports that the kernel gives away.
+var lastPort atomic.Uint32
+
+const firstPort, morePorts = 10_000, 20_000
+
+// dialData opens a data connection from a port that none had before. Conntrack remembers connections for two minutes,
+// and cannot tell one from another where a client had the same port for two ports of the VIP that led to the same port
+// of a backend: chance would have it in one of some thousand connections.
+func (s *Session) dialData(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	for {
+		port := firstPort + uint16(lastPort.Add(1)%morePorts)
+		conn, err := s.host.DialFrom(ctx, netip.AddrPortFrom(s.Local().Addr(), port), to)
+		if !errors.Is(err, unix.EADDRINUSE) {
+			return conn, err
+		}
+	}
 }
 
 // Passive asks the server to listen, in mode PASV or EPSV, and returns where it says to connect to.
