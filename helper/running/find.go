@@ -8,6 +8,7 @@ package running
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/ti-mo/conntrack"
 
@@ -47,15 +48,31 @@ func newFinder(cfg *configs.Config, refs []configs.Ref) *finder {
 		}
 		for i := range cfg.VIPs {
 			v := &cfg.VIPs[i]
-			if v.Pool != ref.Pool {
-				continue
-			}
 			for _, family := range configs.Families {
-				f.add(v, b, v.Addrs.Of(family), b.Addrs.Of(family))
+				if serves(cfg, v, ref.Pool, b, family) {
+					f.add(v, b, v.Addrs.Of(family), b.Addrs.Of(family))
+				}
 			}
 		}
 	}
 	return f
+}
+
+// serves tells whether a VIP's sessions at the address of a backend of that pool are the backend's: the pool is the VIP's,
+// or one that it falls back to. Where pools share a server, its sessions are those of the first pool.
+func serves(cfg *configs.Config, v *configs.VIP, pool string, b *configs.Backend, family configs.Family) bool {
+	at := netip.AddrPortFrom(b.Addrs.Of(family), b.Port)
+	for _, p := range cfg.Chain(v.Pool) {
+		if p.Name == pool {
+			return true
+		}
+		if slices.ContainsFunc(p.Backends, func(o configs.Backend) bool {
+			return netip.AddrPortFrom(o.Addrs.Of(family), o.Port) == at
+		}) {
+			return false
+		}
+	}
+	return false
 }
 
 func (f *finder) add(v *configs.VIP, b *configs.Backend, vip, backend netip.Addr) {

@@ -55,6 +55,38 @@ func of(f conntrack.Flow, master conntrack.Flow) conntrack.Flow {
 	return f
 }
 
+// TestFallbackPool: a VIP's sessions may be at a server of the pool that its own falls back to. A server that is in both
+// has its sessions from the VIP's own.
+func TestFallbackPool(t *testing.T) {
+	sorry := netip.MustParseAddrPort("10.2.0.99:21")
+	session, shared := flow(1, client, vip, sorry, client), flow(2, client, vip, backend, client)
+	cfg := sample()
+	cfg.Pools[0].Fallback = "sorry"
+	cfg.Pools = append(cfg.Pools, configs.Pool{Name: "sorry", Backends: []configs.Backend{
+		{Name: "s", Addrs: configs.Addrs{V4: sorry.Addr()}, Port: 21},
+		{Name: "a", Addrs: configs.Addrs{V4: backend.Addr()}, Port: 21},
+	}})
+	tests := []struct {
+		ref  configs.Ref
+		flow conntrack.Flow
+		want kind
+	}{
+		{configs.Ref{Pool: "sorry", Backend: "s"}, session, control},
+		{ref, session, none},
+		{configs.Ref{Pool: "sorry", Backend: "a"}, shared, none},
+		{ref, shared, control},
+	}
+	for _, tt := range tests {
+		if got := newFinder(cfg, []configs.Ref{tt.ref}).kind(&tt.flow); got != tt.want {
+			t.Errorf("%s, at %s: %d, want %d", tt.ref, source(&tt.flow.TupleReply), got, tt.want)
+		}
+	}
+	cfg.Pools[0].Fallback = ""
+	if got := newFinder(cfg, []configs.Ref{{Pool: "sorry", Backend: "s"}}).kind(&session); got != none {
+		t.Errorf("without fallback: %d, want none", got)
+	}
+}
+
 func TestKind(t *testing.T) {
 	mine := flow(1, client, vip, backend, client)
 	theirs := flow(2, stranger, vip, other, stranger)
