@@ -1,0 +1,77 @@
+package e2e
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ftpvip/configs"
+)
+
+// Of the storm in TestQueueOverrun: more packets than a queue holds (maxQueued), ten in each connection, which is what
+// TCP sends before it wants an answer.
+const (
+	overrunSessions = 1000
+	overrunLines    = 10
+)
+
+// TestQueueOverrun sends the helper more packets than its queue holds while it does nothing at all. The kernel drops
+// some, the helper says so, and nothing is lost: TCP sends them again.
+func TestQueueOverrun(t *testing.T) {
+	f := newFarm(t, arrangement{helper: "  queues: 1\n"})
+	v := f.vips[0]
+	dial := f.playServersSilently(t, v)
+	var all []*ends
+	for range overrunSessions {
+		all = append(all, dial(netip.Addr{}, configs.IPv4))
+	}
+	must(t, f.helper.Signal(unix.SIGSTOP))
+	for _, e := range all {
+		for range overrunLines {
+			say(t, e.client, "NOOP\r\n")
+		}
+	}
+	must(t, f.helper.Signal(unix.SIGCONT))
+	var wait sync.WaitGroup
+	for _, e := range all {
+		wait.Go(func() { hearAll(t, e.server, strings.Repeat("NOOP\r\n", overrunLines)) })
+	}
+	wait.Wait()
+	line := f.logged(t, "the kernel dropped control packets, for TCP to send them again")
+	if !strings.Contains(line, "helper.queues") {
+		t.Errorf("the log does not say what to do: %s", line)
+	}
+	var dropped uint64
+	for _, q := range f.figures(t).Queues {
+		dropped += uint64(q.Dropped) + uint64(q.UserDropped)
+	}
+	if dropped == 0 {
+		t.Error("the figures tell of no dropped packet")
+	}
+}
+
+// hearAll is hear for many at once, and waits as long as TCP may take to send again.
+func hearAll(t *testing.T, c net.Conn, want string) {
+	t.Helper()
+	b := make([]byte, len(want))
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Error(err)
+		return
+	}
+	for n := 0; n < len(b); {
+		more, err := c.Read(b[n:])
+		if err != nil {
+			t.Errorf("%s reads %q: %v", c.LocalAddr(), b[:n], err)
+			return
+		}
+		n += more
+	}
+	if string(b) != want {
+		t.Errorf("%s reads %q", c.LocalAddr(), b)
+	}
+}
