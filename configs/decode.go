@@ -64,20 +64,21 @@ func (d *decoder) object(n *yaml.Node, path string, known []string) (object, boo
 	first := make(map[string]int)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, val := n.Content[i], n.Content[i+1]
+		isKnown := k.Kind == yaml.ScalarNode && contains(known, k.Value)
+		if isKnown && first[k.Value] == 0 {
+			first[k.Value] = k.Line
+			o.keys[k.Value] = val
+			continue
+		}
 		at := pos{line: k.Line, path: join(path, key(k)), text: show(val)}
 		if secretKey(k.Value) {
 			at.text = hidden
 		}
-		switch {
-		case k.Kind != yaml.ScalarNode || !contains(known, k.Value):
+		if !isKnown {
 			d.unknownKey(at, k.Value, known)
-		case first[k.Value] != 0:
-			d.at(at, fmt.Sprintf("the key was given already on line %d", first[k.Value]), "",
-				"keep one of the two lines")
-		default:
-			first[k.Value] = k.Line
-			o.keys[k.Value] = val
+			continue
 		}
+		d.at(at, fmt.Sprintf("the key was given already on line %d", first[k.Value]), "", "keep one of the two lines")
 	}
 	return o, true
 }
