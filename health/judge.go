@@ -56,6 +56,9 @@ type State struct {
 	Last    Outcome   `json:"last"`             // that result
 
 	Returned bool `json:"returned,omitzero"` // it is up and was down before: its slow start began at Since
+	Out      bool `json:"out,omitzero"`      // an admin had taken it out at the last round
+
+	Readmitted time.Time `json:"readmitted,omitzero"` // when the round came that saw it no longer taken out: a slow start began
 
 	Changes []time.Time `json:"changes,omitempty"`   // of status, within the window of flap
 	Held    time.Time   `json:"held_until,omitzero"` // down until then whatever the checks say, because it flapped

@@ -10,9 +10,10 @@ import (
 // and whoever lands on other slots than before may lose a place that he had.
 const rampStep = 10
 
-// Ramp returns the backends in slow start with the percentage of their weight that they have now. It goes by the time
-// of the last round, not by the clock: so whatever is made of a state file is the same until the next round.
-func (f File) Ramp(cfg *configs.Config) map[configs.Ref]int {
+// Ramp returns the backends in slow start with the percentage of their weight that they have now: those that were down,
+// or that an admin had taken out. out tells whom an admin has taken out now. It goes by the time of the last round, not
+// by the clock: so whatever is made of a state file is the same until the next round.
+func (f File) Ramp(cfg *configs.Config, out func(configs.Ref) bool) map[configs.Ref]int {
 	ramp := make(map[configs.Ref]int)
 	for i := range cfg.Pools {
 		pool := &cfg.Pools[i]
@@ -21,14 +22,27 @@ func (f File) Ramp(cfg *configs.Config) map[configs.Ref]int {
 		}
 		for _, b := range pool.Backends {
 			ref := configs.Ref{Pool: pool.Name, Backend: b.Name}
-			if st := f.Backends[ref]; st.Returned {
-				if percent := rampPercent(f.Round.Sub(st.Since), pool.SlowStart); percent < 100 {
-					ramp[ref] = percent
-				}
+			if percent := f.Backends[ref].percent(f.Round, pool.SlowStart, out(ref)); percent < 100 {
+				ramp[ref] = percent
 			}
 		}
 	}
 	return ramp
+}
+
+// percent is how much of its weight a backend had at a round; out tells whether an admin has taken it out now.
+func (s State) percent(round time.Time, slowStart time.Duration, out bool) int {
+	percent := 100
+	if s.Returned {
+		percent = rampPercent(round.Sub(s.Since), slowStart)
+	}
+	if !s.Readmitted.IsZero() {
+		percent = min(percent, rampPercent(round.Sub(s.Readmitted), slowStart))
+	}
+	if s.Out && !out { // taken back since
+		percent = min(percent, rampStep)
+	}
+	return percent
 }
 
 // rampPercent is how much of its weight a backend has that came back so long ago: a step at once, all at the end.

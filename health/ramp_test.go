@@ -35,7 +35,8 @@ func TestRampPercent(t *testing.T) {
 func TestRamp(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	ref := func(pool, backend string) configs.Ref { return configs.Ref{Pool: pool, Backend: backend} }
-	backends := []configs.Backend{{Name: "returned"}, {Name: "done"}, {Name: "first"}, {Name: "down"}, {Name: "new"}}
+	backends := []configs.Backend{{Name: "returned"}, {Name: "done"}, {Name: "first"}, {Name: "down"}, {Name: "new"},
+		{Name: "drained"}, {Name: "enabled"}, {Name: "readmitted"}}
 	cfg := &configs.Config{Pools: []configs.Pool{
 		{Name: "slow", SlowStart: time.Minute, Backends: backends},
 		{Name: "fast", Backends: backends},
@@ -46,10 +47,33 @@ func TestRamp(t *testing.T) {
 		f.Backends[ref(pool, "done")] = State{Status: Up, Returned: true, Since: now.Add(-time.Minute)}
 		f.Backends[ref(pool, "first")] = State{Status: Up, Since: now.Add(-time.Second)}
 		f.Backends[ref(pool, "down")] = State{Status: Down, Since: now.Add(-time.Second)}
+		f.Backends[ref(pool, "drained")] = State{Status: Up, Out: true}
+		f.Backends[ref(pool, "enabled")] = State{Status: Up, Out: true} // since the last round
+		f.Backends[ref(pool, "readmitted")] = State{Status: Up, Readmitted: now.Add(-15 * time.Second)}
 	}
-	want := map[configs.Ref]int{ref("slow", "returned"): 50}
-	if diff := cmp.Diff(want, f.Ramp(cfg)); diff != "" {
+	out := func(r configs.Ref) bool { return r.Backend == "drained" }
+	want := map[configs.Ref]int{ref("slow", "returned"): 50, ref("slow", "enabled"): 10, ref("slow", "readmitted"): 20}
+	if diff := cmp.Diff(want, f.Ramp(cfg, out)); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// An admin takes a backend out and lets it in again, between rounds.
+func TestReadmitted(t *testing.T) {
+	now := time.Now()
+	st := State{Status: Up}
+	for i, step := range []struct {
+		in, out, readmitted bool
+	}{{true, false, false}, {false, true, false}, {false, true, false}, {true, false, true}, {true, false, true}, {false, true, false}} {
+		now = now.Add(time.Second)
+		before := st.Readmitted
+		st = st.admitted(step.in, now)
+		if st.Out != step.out || st.Readmitted.IsZero() == step.readmitted {
+			t.Errorf("step %d: out %v, readmitted %v", i, st.Out, st.Readmitted)
+		}
+		if step.in && !before.IsZero() && st.Readmitted != before {
+			t.Errorf("step %d: readmitted again", i)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"time"
 
 	"ftpvip/configs"
 )
@@ -28,7 +29,7 @@ func Settle(cfg *configs.Config, prev File, found Found, o Options) (next File, 
 			} else {
 				r = st.Last.result()
 			}
-			next.Backends[ref], results[j] = st, r
+			next.Backends[ref], results[j] = st.admitted(o.Admin[ref] == "", next.Round), r
 		}
 		protect(pool, prev, next, o.Admin)
 		pr := newPoolReport(pool)
@@ -51,6 +52,17 @@ func Settle(cfg *configs.Config, prev File, found Found, o Options) (next File, 
 		report.warn(pr)
 	}
 	return next, report, events
+}
+
+// admitted notes whether an admin lets the backend serve.
+func (s State) admitted(in bool, round time.Time) State {
+	switch {
+	case !in:
+		s.Out, s.Readmitted = true, time.Time{}
+	case s.Out:
+		s.Out, s.Readmitted = false, round
+	}
+	return s
 }
 
 // of returns the result of a backend, and whether there is one.

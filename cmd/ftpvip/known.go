@@ -15,7 +15,9 @@ type known struct {
 
 // state is that as the rules want it.
 func (k known) state(cfg *configs.Config) rules.State {
-	return rules.State{Down: k.health.Down(), Admin: k.admin.State(), Ramp: k.health.Ramp(cfg)}
+	decided := k.admin.State()
+	out := func(ref configs.Ref) bool { return decided[ref].Mode != rules.Enabled }
+	return rules.State{Down: k.health.Down(), Admin: decided, Ramp: k.health.Ramp(cfg, out)}
 }
 
 // known reads what is known of the backends, and logs what is wrong with the files. Who changes the kernel by it

@@ -238,6 +238,42 @@ func TestSlowStart(t *testing.T) {
 	}
 }
 
+// TestSlowStartAfterDrain: a server that an admin lets in again gets its weight as slowly as one that was down.
+func TestSlowStartAfterDrain(t *testing.T) {
+	p := newPools(t, arrangement{}, [2]int{1, 1}, "slow_start: 15s")
+	ref := "farm/" + p.own.Backends[0].Name
+	p.health(t, 1)
+	whole := p.slots(t, 0)
+	p.do(t, "drain", ref)
+	p.health(t, 1)
+	if n := p.slots(t, 0); n != 0 {
+		t.Fatalf("%d slots while drained", n)
+	}
+	began := time.Now()
+	p.do(t, "enable", ref)
+	check := func(when string) {
+		t.Helper()
+		p.exits(t, 0, "diff")
+		if n := p.slots(t, 0); n < 22 || n > 24 { // 1 of 11
+			t.Errorf("%d slots %s, of %d", n, when, whole)
+		}
+		p.says(t, "slow start: 10 % of its weight")
+	}
+	check("at once")
+	p.health(t, 1)
+	check("at the first round")
+	for n := 0; n < whole; n = p.slots(t, 0) {
+		if time.Since(began) > time.Minute {
+			t.Fatalf("%d slots after %v, before it were %d", n, time.Since(began), whole)
+		}
+		time.Sleep(time.Second)
+		p.health(t, 1)
+	}
+	if took := time.Since(began); took < 15*time.Second {
+		t.Errorf("it has all its slots after %v", took)
+	}
+}
+
 // TestAffinity: a client stays, whatever the scheduler says, until its server dies; and then where it went to.
 func TestAffinity(t *testing.T) {
 	for _, tt := range []struct{ scheduler, through string }{
