@@ -1,7 +1,6 @@
 package configs
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"strings"
@@ -37,8 +36,9 @@ func overlay(r *report, v *viper.Viper, root *yaml.Node) map[string]override {
 	v.SetEnvKeyReplacer(envReplacer)
 	v.AutomaticEnv()
 	v.SetConfigType("yaml")
-	// The only text that viper refuses here has a key twice, which decode reports with its line.
-	_ = v.ReadConfig(bytes.NewReader(outsideLists(root)))
+	// Neither can fail: an empty text has no errors, and of maps viper takes all.
+	_ = v.ReadConfig(strings.NewReader("")) // v may know an earlier text
+	_ = v.MergeConfigMap(outsideLists(root))
 
 	for _, key := range rootKeys {
 		if val := os.Getenv(envName(key)); val != "" {
@@ -65,20 +65,20 @@ func overlay(r *report, v *viper.Viper, root *yaml.Node) map[string]override {
 	return overrides
 }
 
-// outsideLists is the file's text without what stands in lists: viper looks at nothing else, and the lists of a thousand
-// VIPs take it longer than everything else takes together.
-func outsideLists(root *yaml.Node) []byte {
-	sections := &yaml.Node{Kind: yaml.MappingNode}
+// outsideLists is the file without what stands in lists: viper looks at nothing else, and the lists of a thousand VIPs
+// take it longer than everything else takes together.
+func outsideLists(root *yaml.Node) map[string]any {
+	sections := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		if root.Content[i+1].Kind != yaml.SequenceNode {
 			sections.Content = append(sections.Content, root.Content[i:i+2]...)
 		}
 	}
-	text, err := yaml.Marshal(sections)
-	if err != nil { // not of a tree that was parsed; decode reports what is wrong with this one
+	values := map[string]any{}
+	if sections.Decode(&values) != nil { // a key stands there twice, which decode reports with its line
 		return nil
 	}
-	return text
+	return values
 }
 
 // scalar gives a value of viper's as text.
