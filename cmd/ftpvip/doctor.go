@@ -108,6 +108,11 @@ func (a *app) askKernel(ctx context.Context, facts *doctor.Facts) error {
 	if facts.Kernel.Limit, err = k.HasLimit(); err != nil {
 		return err
 	}
+	if cfg.Offloads() {
+		if facts.Kernel.Flowtables, err = kernel.HasFlowtables(); err != nil {
+			return err
+		}
+	}
 	name, _, err := carrier.Choose(configs.CarrierCTHelper)
 	if err != nil && !errors.Is(err, carrier.ErrUnavailable) {
 		return err

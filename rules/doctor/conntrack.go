@@ -103,6 +103,13 @@ func judgeFeatures(f *Facts) []Finding {
 		}
 		list = append(list, fi)
 	}
+	if !f.Kernel.Flowtables && f.Config.Offloads() {
+		list = append(list, Finding{
+			ID: "no-flowtables", Severity: Note,
+			What: "this kernel has no flowtables (modules nf_flow_table_inet and nft_flow_offload), which offload: flowtable asks for",
+			Why:  "transfers work the same, and every packet of theirs goes through all chains of this host",
+		})
+	}
 	return append(list, judgeLimits(f)...)
 }
 

@@ -180,6 +180,11 @@ func TestJudge(t *testing.T) {
 		}, []string{"error auto-helper sysctl -w net.netfilter.nf_conntrack_helper=0"}},
 		{"automatic helper without the module", func(f *Facts) { f.Sysctls["net/netfilter/nf_conntrack_helper"] = "1" }, []string{"note auto-helper sysctl"}},
 		{"small kernel", func(f *Facts) { f.Kernel = Kernel{} }, []string{"note no-nft-queue", "note no-cthelper"}},
+		{"no flowtables", func(f *Facts) { f.Config.VIPs[0].Offload = true }, []string{"note no-flowtables"}},
+		{"flowtables", func(f *Facts) {
+			f.Config.VIPs[0].Offload = true
+			f.Kernel.Flowtables = true
+		}, nil},
 		{"small kernel, big wish", func(f *Facts) { f.Kernel.CTHelper = false; f.Config.Helper.Carrier = configs.CarrierCTHelper }, []string{"error no-cthelper modprobe nfnetlink_cthelper"}},
 		{"limits", func(f *Facts) { f.Config.VIPs[0].Limits = configs.Limits{PerClient: 3, NewPerSecond: 1, Burst: 1} }, nil},
 		{"limits that the kernel cannot keep", func(f *Facts) {

@@ -49,6 +49,7 @@ type Kernel struct {
 	CTHelper bool // nfnetlink_cthelper
 	// What limits need.
 	Connlimit, Limit bool
+	Flowtables       bool // what offload needs
 }
 
 // Link is a network interface.

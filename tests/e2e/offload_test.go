@@ -150,6 +150,9 @@ func TestOffloadLacking(t *testing.T) {
 			t.Errorf("%s does not say what is missing: %s", verb, r)
 		}
 	}
+	if r := f.do(t, "doctor"); !strings.Contains(r.Stdout, told) {
+		t.Errorf("doctor does not say what is missing: %s", r)
+	}
 	if r := f.do(t, "status"); !strings.Contains(r.Stdout, told) {
 		t.Errorf("status does not say what is missing: %s", r)
 	}
