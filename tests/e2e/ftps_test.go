@@ -219,3 +219,34 @@ func (f *ftpsFarm) transfer(t *testing.T, tool client.Tool, mode client.Mode, fa
 		t.Errorf("the listing is %q, %v", b, err)
 	}
 }
+
+// TestActiveModeUnderTLS has servers open data connections that nobody could announce. The source group makes them come
+// from the VIP all the same; that they are let out is the admin's to say.
+func TestActiveModeUnderTLS(t *testing.T) {
+	for _, kind := range []server.Kind{server.VSFTPD, server.ProFTPD} {
+		t.Run(string(kind), func(t *testing.T) {
+			f := newFTPSFarm(t, kind, lab.TwoArm, nil)
+			f.vip.put(t, "file", content("file", fileSize))
+			a, b := f.Backends[0].Addrs, f.Backends[1].Addrs
+			for _, rule := range []string{
+				fmt.Sprintf("ip saddr { %s, %s } tcp dport 1024-65535 ct state new accept", a.V4, b.V4),
+				fmt.Sprintf("ip6 saddr { %s, %s } tcp dport 1024-65535 ct state new accept", a.V6, b.V6),
+			} {
+				f.nft(t, "add", "rule", "inet", "admin", "forward", rule)
+			}
+			for _, implicit := range []bool{false, true} {
+				// curl 7.88 takes the connection and then does not read from it.
+				lab.Require(t, client.LFTP.Needs()...)
+				for _, family := range configs.Families {
+					for _, mode := range client.LFTP.Modes(family) {
+						if mode.Active() {
+							t.Run(fmt.Sprintf("implicit=%t/IPv%d/%s", implicit, family, mode), func(t *testing.T) {
+								f.transfer(t, client.LFTP, mode, family, implicit)
+							})
+						}
+					}
+				}
+			}
+		})
+	}
+}
