@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -11,13 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ftpvip/configs"
+	"ftpvip/tests/lab"
 )
 
-// Of the storm in TestQueueOverrun: more packets than a queue holds (maxQueued), ten in each connection, which is what
-// TCP sends before it wants an answer.
+// Of the storm in TestQueueOverrun: more packets than a queue holds (maxQueued), a hundred in each connection. TCP wants
+// an answer after ten of them, unless the route says otherwise.
 const (
-	overrunSessions = 1000
-	overrunLines    = 10
+	overrunSessions = 100
+	overrunLines    = 100
 )
 
 // TestQueueOverrun sends the helper more packets than its queue holds while it does nothing at all. The kernel drops
@@ -25,6 +27,7 @@ const (
 func TestQueueOverrun(t *testing.T) {
 	f := newFarm(t, arrangement{helper: "  queues: 1\n"})
 	v := f.vips[0]
+	f.initialWindow(t, v.VIP.V4, overrunLines)
 	dial := f.playServersSilently(t, v)
 	var all []*ends
 	for range overrunSessions {
@@ -53,6 +56,24 @@ func TestQueueOverrun(t *testing.T) {
 	if dropped == 0 {
 		t.Error("the figures tell of no dropped packet")
 	}
+}
+
+// initialWindow lets clients send so many packets before an answer comes.
+func (f *farm) initialWindow(t *testing.T, to netip.Addr, packets int) {
+	t.Helper()
+	ip := func(arguments string) string {
+		r, err := f.Client.Run(t.Context(), lab.Command{Args: append([]string{"ip"}, strings.Fields(arguments)...)})
+		must(t, err)
+		if r.Code != 0 {
+			t.Fatal(r)
+		}
+		return r.Stdout
+	}
+	way, _, ok := strings.Cut(ip("route get "+to.String()), " src ")
+	if !ok {
+		t.Fatalf("no source address in the route: %s", way)
+	}
+	ip(fmt.Sprintf("route add %s initcwnd %d", way, packets))
 }
 
 // hearAll is hear for many at once, and waits as long as TCP may take to send again.
