@@ -38,11 +38,11 @@ func Build(cfg *configs.Config, state State, carrier string) *Ruleset {
 }
 
 // BuildSlots makes what a change of these backends' state can change, and nothing else of the table: the slot tables
-// of their pools and of pools that fall back on these, with the clients that they remember.
+// of their pools and of pools that fall back on these, with the clients that they remember. No backends are all of them.
 func BuildSlots(cfg *configs.Config, state State, backends []configs.Ref) *Ruleset {
 	r := &Ruleset{}
 	for i := range cfg.Pools {
-		if slices.ContainsFunc(cfg.Chain(cfg.Pools[i].Name), func(p *configs.Pool) bool {
+		if len(backends) == 0 || slices.ContainsFunc(cfg.Chain(cfg.Pools[i].Name), func(p *configs.Pool) bool {
 			return slices.ContainsFunc(backends, func(b configs.Ref) bool { return b.Pool == p.Name })
 		}) {
 			r.addPool(cfg, &cfg.Pools[i], state)

@@ -33,7 +33,7 @@ func (a *app) check(asJSON, forServers bool) error {
 	for _, w := range strangers(cfg, decisions) {
 		a.log.Warn(w)
 	}
-	if err := a.warnOffload(cfg); err != nil {
+	if _, err := a.usable(cfg); err != nil {
 		return err
 	}
 	advice := servers.For(cfg)

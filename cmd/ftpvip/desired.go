@@ -20,23 +20,20 @@ func (a *app) desired(cfg *configs.Config) (want *rules.Ruleset, unregistered bo
 	if err != nil {
 		return nil, false, err
 	}
-	if err := a.warnOffload(cfg); err != nil {
+	usable, err := a.usable(cfg)
+	if err != nil {
 		return nil, false, err
 	}
-	return build(cfg, now)
+	return build(usable, now)
 }
 
-// build makes the table of a configuration and what is known of its backends.
+// build makes the table of a configuration that the kernel can do, and what is known of its backends.
 func build(cfg *configs.Config, now known) (want *rules.Ruleset, unregistered bool, err error) {
 	name, unregistered, err := carrier.Choose(cfg.Helper.Carrier)
 	if err != nil {
 		return nil, false, err
 	}
-	usable, _, err := offloadable(cfg)
-	if err != nil {
-		return nil, false, err
-	}
-	return rules.Build(usable, now.state(cfg), name), unregistered, nil
+	return rules.Build(cfg, now.state(cfg), name), unregistered, nil
 }
 
 // healthFile reads what is known of the backends, and logs what is wrong with it.
@@ -88,12 +85,7 @@ func (a *app) updateSlots(cfg *configs.Config, now known, backends ...configs.Re
 	if err != nil {
 		return nil, err
 	}
-	var want *rules.Ruleset
-	if len(backends) > 0 {
-		want = rules.BuildSlots(cfg, now.state(cfg), backends)
-	} else if want, _, err = build(cfg, now); err != nil {
-		return nil, err
-	}
+	want := rules.BuildSlots(cfg, now.state(cfg), backends)
 	k, err := kernel.Open()
 	if err != nil {
 		return nil, err

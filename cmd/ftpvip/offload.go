@@ -31,11 +31,11 @@ func offloadable(cfg *configs.Config) (usable *configs.Config, lacking bool, err
 	return cfg.WithoutOffload(), true, nil
 }
 
-// warnOffload logs where the kernel lacks what the configuration asks for.
-func (a *app) warnOffload(cfg *configs.Config) error {
-	_, lacking, err := offloadable(cfg)
+// usable is offloadable that logs what is lacking.
+func (a *app) usable(cfg *configs.Config) (*configs.Config, error) {
+	usable, lacking, err := offloadable(cfg)
 	if lacking {
 		a.log.Warn(noFlowtables)
 	}
-	return err
+	return usable, err
 }

@@ -106,7 +106,11 @@ func (a *app) status(ctx context.Context) (*status, error) {
 	if err != nil {
 		return nil, err
 	}
-	want, _, err := build(cfg, now)
+	usable, lacking, err := offloadable(cfg)
+	if err != nil {
+		return nil, err
+	}
+	want, _, err := build(usable, now)
 	if err != nil {
 		return nil, err
 	}
@@ -128,9 +132,7 @@ func (a *app) status(ctx context.Context) (*status, error) {
 		return nil, err
 	}
 	s := &status{VIPs: []vipStatus{}, LastRound: now.health.Round, Warnings: strangers(cfg, now.admin)}
-	if _, lacking, err := offloadable(cfg); err != nil {
-		return nil, err
-	} else if lacking {
+	if lacking {
 		s.Warnings = append(s.Warnings, noFlowtables)
 	}
 	record, err := a.record()
