@@ -21,7 +21,7 @@ type Ruleset struct {
 	Chains     []*Chain
 	// Affinity lists the maps of clients. It is empty in a ruleset that was read from the kernel.
 	Affinity []Affinity
-	// Strange lists what a table read from the kernel holds that none of ours ever does: flowtables, other
+	// Strange lists what a table read from the kernel holds that none of ours ever does: other
 	// objects, table flags. It is empty in a ruleset that Build made.
 	Strange []string
 }

@@ -74,22 +74,12 @@ func HasFlowtables() (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("opening a netlink socket to nf_tables: %w", explain(err))
 	}
-	const name = rules.TableName + "-probe"
-	t := conn.AddTable(&nftables.Table{Name: name, Family: nftables.TableFamilyINet})
-	c := conn.AddChain(&nftables.Chain{
-		Name: name, Table: t, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter,
+	chain := &nftables.Chain{Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter}
+	has, err := probe(conn, chain, &expr.FlowOffload{Name: probeName}, func(t *nftables.Table) {
+		conn.AddFlowtable(&nftables.Flowtable{Table: t, Name: probeName})
 	})
-	conn.AddFlowtable(&nftables.Flowtable{Table: t, Name: name})
-	conn.AddRule(&nftables.Rule{Table: t, Chain: c, Exprs: []expr.Any{&expr.FlowOffload{Name: name}}})
-	conn.DelTable(&nftables.Table{Name: name + "-never", Family: nftables.TableFamilyINet})
-	err = conn.Flush()
-	switch {
-	case err == nil:
-		return false, errors.New("probing for flowtables: the kernel accepted a batch that it must refuse")
-	case isMessage(err, "NEWFLOWTABLE"), isMessage(err, "NEWRULE"), errors.Is(err, unix.EOPNOTSUPP):
+	if isMessage(err, "NEWFLOWTABLE") || errors.Is(err, unix.EOPNOTSUPP) {
 		return false, nil
-	case isMessage(err, "DELTABLE"):
-		return true, nil
 	}
-	return false, fmt.Errorf("probing for flowtables: %w", explain(err))
+	return has, err
 }
