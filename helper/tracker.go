@@ -85,7 +85,7 @@ func connectionOf(f *conntrack.Flow) Connection {
 // Expect implements Tracker.
 func (t *kernelTracker) Expect(c Connection, d ftp.DataConn) error {
 	e := expectation(c, d)
-	if throughOurPort(c, d) {
+	if !d.Passive && c.OneArm() { // the server opens it to a port of ours
 		if err := t.keepApart(c, d, &e); err != nil {
 			return err
 		}
@@ -132,12 +132,7 @@ func (t *kernelTracker) whose(want *conntrack.Expect) error {
 // the port and not used it, and conntrack remembers that for as long as the session, and two minutes more. In one-arm
 // mode the port is ours, and we take another.
 func latestWins(c Connection, d ftp.DataConn) bool {
-	return !d.Passive && c.Seen.Addr() == c.Client.Addr()
-}
-
-// throughOurPort tells whether the server is to open the data connection to a port of ours: one-arm, active.
-func throughOurPort(c Connection, d ftp.DataConn) bool {
-	return !d.Passive && c.Seen.Addr() != c.Client.Addr()
+	return !d.Passive && !c.OneArm()
 }
 
 // portFTPData is where servers open data connections from (RFC 959, section 3.2), whatever port they listen on.

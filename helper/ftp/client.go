@@ -97,7 +97,7 @@ func (s *Session) activeCommand(t *stream, cmd Command, arg, n int) {
 		return
 	}
 	d := DataConn{Command: cmd, At: to, Port: to.Port(), To: to}
-	if !s.oneArm() {
+	if !s.ends.OneArm() {
 		s.openTwoArm(t, d, arg, n)
 		return
 	}
@@ -174,13 +174,13 @@ func (s *Session) checkActive(to netip.AddrPort, octal bool) Reason {
 	switch {
 	case to.Addr().Is4() != client.Is4():
 		return ReasonFamily
-	case to.Addr() != client && (!s.policy.FXPAllow || s.oneArm()): // in one-arm mode the kernel knows only the client
+	case to.Addr() != client && (!s.policy.FXPAllow || s.ends.OneArm()): // in one-arm mode the kernel knows only the client
 		return ReasonThirdParty
 	case to.Port() < s.policy.portsMin():
 		return ReasonLowPort
 	case s.epsvAll:
 		return ReasonEPSVAll
-	case octal && !s.oneArm(): // in one-arm mode the backend reads our own writing
+	case octal && !s.ends.OneArm(): // in one-arm mode the backend reads our own writing
 		return ReasonAmbiguous
 	}
 	return ReasonNone

@@ -48,7 +48,7 @@ func (s *Session) letGoClient(t *stream) {
 			t.mode = linePoison
 			return
 		}
-		if !s.oneArm() && s.ownAddress(cmd, content[arg:]) {
+		if !s.ends.OneArm() && s.ownAddress(cmd, content[arg:]) {
 			return
 		}
 	}

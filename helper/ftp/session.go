@@ -82,8 +82,6 @@ func (s *Session) noFit(dir Direction, c Command, named netip.AddrPort) {
 	s.event(Event{Kind: EventNoFit, Dir: dir, Command: c, Named: named})
 }
 
-func (s *Session) oneArm() bool { return s.ends.Seen.Addr() != s.ends.Client.Addr() }
-
 func (s *Session) advertised() netip.Addr {
 	if s.policy.Advertise.IsValid() {
 		return s.policy.Advertise.Unmap()
