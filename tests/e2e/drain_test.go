@@ -173,7 +173,7 @@ func TestFiftyAtOnce(t *testing.T) {
 	f := newFarm(t, arrangement{})
 	v := f.vips[0]
 	var b strings.Builder
-	fmt.Fprintf(&b, "vips:\n  - {name: many, addresses: %s, port: 21, pool: many}\n", lab.SNATTo(v.VIP))
+	fmt.Fprintf(&b, "vips:\n  - {name: many, addresses: %s, port: 21, pool: many}\n", lab.YAMLAddrs(v.VIP))
 	b.WriteString("pools:\n  - name: many\n    health: {check: tcp, timeout: 1s, fall: 1}\n    backends:\n")
 	for i := range backends {
 		fmt.Fprintf(&b, "      - {name: b%d, addresses: [10.2.0.%d, \"fd00::%x\"]}\n", i, 11+i, 0x11+i)

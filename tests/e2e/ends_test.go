@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -99,12 +100,23 @@ func say(t *testing.T, c net.Conn, texts ...string) {
 // hear reads what is wanted. A rewritten line has the length of the original, so nothing may come short.
 func hear(t *testing.T, c net.Conn, want string) {
 	t.Helper()
+	must(t, heard(c, want, 20*time.Second))
+}
+
+// heard is hear for a goroutine of its own.
+func heard(c net.Conn, want string, within time.Duration) error {
 	b := make([]byte, len(want))
-	must(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
-	n, err := io.ReadFull(c, b)
-	if err != nil || string(b) != want {
-		t.Fatalf("%s reads %q, want %q: %v", c.LocalAddr(), b[:n], want, err)
+	if err := c.SetReadDeadline(time.Now().Add(within)); err != nil {
+		return err
 	}
+	n, err := io.ReadFull(c, b)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s reads %q, want %q: %w", c.LocalAddr(), b[:n], want, err)
+	case string(b) != want:
+		return fmt.Errorf("%s reads %q, want %q", c.LocalAddr(), b, want)
+	}
+	return nil
 }
 
 // figures are the running helper's.

@@ -71,7 +71,7 @@ func newFTPSFarm(t *testing.T, kind server.Kind, arm lab.Arm, snat func(*lab.Lab
 	f := &ftpsFarm{farm: &farm{Lab: l}, vip: &vip{Farm: lab.Farm{Name: string(kind), VIP: l.VIPs[0]}}}
 	f.vips = []*vip{f.vip}
 	f.ftpvip, err = l.Program(path, fmt.Sprintf(ftpsConfig,
-		lab.SNATTo(l.VIPs[0]), source, lab.SNATTo(l.Backends[0].Addrs), lab.SNATTo(l.Backends[1].Addrs)))
+		lab.YAMLAddrs(l.VIPs[0]), source, lab.YAMLAddrs(l.Backends[0].Addrs), lab.YAMLAddrs(l.Backends[1].Addrs)))
 	must(t, err)
 	f.ftpvip.Log = "debug"
 

@@ -109,7 +109,7 @@ pools:
   - {name: farm, scheduler: round-robin, snat: %[3]s, backends: [%[4]s]}
   - {name: python, scheduler: round-robin, snat: %[3]s, backends: [%[5]s]}
   - {name: ssh, scheduler: round-robin, snat: %[3]s, backends: [%[6]s]}
-`, list(f.VIPs[0]), list(f.VIPs[1]), snat, backends(main, 21), backends(other, 21), backends(main, 2200))))
+`, lab.YAMLAddrs(f.VIPs[0]), lab.YAMLAddrs(f.VIPs[1]), snat, backends(main, 21), backends(other, 21), backends(main, 2200))))
 			f.do(t, "apply")
 			f.exits(t, 0, "diff")
 			f.hangup(t, "configuration reloaded", 1)
@@ -144,12 +144,10 @@ pools:
 	}
 }
 
-func list(a configs.Addrs) string { return fmt.Sprintf("[%q, %q]", a.V4, a.V6) }
-
 func backends(v *vip, port int) string {
 	var all []string
 	for _, b := range v.Backends {
-		all = append(all, fmt.Sprintf("{name: %s, addresses: %s, port: %d}", b.Name, list(b.Addrs), port))
+		all = append(all, fmt.Sprintf("{name: %s, addresses: %s, port: %d}", b.Name, lab.YAMLAddrs(b.Addrs), port))
 	}
 	return strings.Join(all, ", ")
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ftpvip/configs"
+	"ftpvip/tests/lab/client"
 )
 
 // TestPolicy relaxes a VIP's policy, and sees on the wire that it holds.
@@ -66,10 +67,7 @@ func TestPortIsAnnouncedAgain(t *testing.T) {
 	for _, family := range configs.Families {
 		t.Run(fmt.Sprintf("IPv%d", family), func(t *testing.T) {
 			at := netip.AddrPortFrom(f.ClientAddrs[0].Of(family), 50_000)
-			command := fmt.Sprintf("EPRT |1|%s|%d|\r\n", at.Addr(), at.Port())
-			if family == configs.IPv6 {
-				command = strings.Replace(command, "|1|", "|2|", 1)
-			}
+			command := client.EPRT.Announce(at) + "\r\n"
 			for range 2 { // one is still there
 				session(netip.Addr{}, family).toServer(t, command, command)
 			}

@@ -48,8 +48,7 @@ func (f *farm) configure(t *testing.T, text string) {
 func (p *pools) config(tiers [2]int, own string, health []string) string {
 	var w strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&w, format+"\n", args...) }
-	addrs := func(a configs.Addrs) string { return fmt.Sprintf("[%q, %q]", a.V4, a.V6) }
-	line("vips: [{name: ftp, addresses: %s, port: 21, pool: farm}]\npools:", addrs(p.own.VIP))
+	line("vips: [{name: ftp, addresses: %s, port: 21, pool: farm}]\npools:", lab.YAMLAddrs(p.own.VIP))
 	pool := func(name, keys string, v *vip, tiers [2]int, health ...string) {
 		line("- name: %s\n  snat: %s\n  health: {rise: %d, fall: %d, timeout: 2s%s}", name, cmp.Or(v.SNAT, "none"), rise, fall,
 			strings.Join(append([]string{""}, health...), ", "))
@@ -58,7 +57,7 @@ func (p *pools) config(tiers [2]int, own string, health []string) string {
 		}
 		line("  backends:")
 		for i, b := range v.Backends {
-			line("  - {name: %s, addresses: %s, tier: %d}", b.Name, addrs(b.Addrs), tiers[i])
+			line("  - {name: %s, addresses: %s, tier: %d}", b.Name, lab.YAMLAddrs(b.Addrs), tiers[i])
 		}
 	}
 	pool("farm", own, p.own, tiers, health...)

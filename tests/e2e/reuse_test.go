@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"ftpvip/configs"
+	"ftpvip/tests/lab/client"
 )
 
 // TestClientUsesItsPortAgain has a client whose active transfers all go to the same port, one session after the other
@@ -29,7 +29,7 @@ func TestClientUsesItsPortAgain(t *testing.T) {
 				served := map[string]int{}
 				for n := range 6 {
 					e := session(f.ClientAddrs[0].Of(family), family)
-					say(t, e.client, eprt(at))
+					say(t, e.client, client.EPRT.Announce(at)+"\r\n")
 					to := readEPRT(t, e.server)
 					c, err := e.backend.DialFrom(soon(t), netip.AddrPortFrom(netip.Addr{}, 20), to)
 					if err != nil {
@@ -44,15 +44,6 @@ func TestClientUsesItsPortAgain(t *testing.T) {
 			}
 		})
 	}
-}
-
-// eprt is the command that announces a port.
-func eprt(at netip.AddrPort) string {
-	family := 1
-	if at.Addr().Is6() {
-		family = 2
-	}
-	return fmt.Sprintf("EPRT |%d|%s|%d|\r\n", family, at.Addr(), at.Port())
 }
 
 // readEPRT reads the command as the server gets it.
@@ -75,10 +66,10 @@ func readEPRT(t *testing.T, server net.Conn) netip.AddrPort {
 func upload(t *testing.T, l *net.TCPListener, server net.Conn) {
 	t.Helper()
 	must(t, l.SetDeadline(time.Now().Add(20*time.Second)))
-	client, err := l.Accept()
+	near, err := l.Accept()
 	must(t, err)
-	say(t, client, "a file")
-	must(t, client.Close())
+	say(t, near, "a file")
+	must(t, near.Close())
 	must(t, server.SetReadDeadline(time.Now().Add(20*time.Second)))
 	got, err := io.ReadAll(server)
 	must(t, err)

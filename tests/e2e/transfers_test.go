@@ -27,7 +27,7 @@ var arms = []struct {
 }{
 	{"two-arm", lab.TwoArm, nil},
 	{"one-arm masquerade", lab.OneArm, func(*lab.Lab) string { return "masquerade" }},
-	{"one-arm address", lab.OneArm, func(l *lab.Lab) string { return lab.SNATTo(l.BalancerSNAT) }},
+	{"one-arm address", lab.OneArm, func(l *lab.Lab) string { return lab.YAMLAddrs(l.BalancerSNAT) }},
 }
 
 // fileSize of a transfer: more than a socket's buffer at its smallest, and no multiple of anything.

@@ -31,7 +31,7 @@ func Config(carrier configs.Carrier, farms ...Farm) string {
 	p("vips:")
 	for _, f := range farms {
 		p("  - name: %s", f.Name)
-		p("    addresses: %s", yamlAddrs(f.VIP))
+		p("    addresses: %s", YAMLAddrs(f.VIP))
 		p("    port: 21")
 		p("    application: ftp-control")
 		p("    pool: %s", f.Name)
@@ -54,7 +54,7 @@ func Config(carrier configs.Carrier, farms ...Farm) string {
 		p("    backends:")
 		for i, b := range f.Backends {
 			p("      - name: %s", b.Name)
-			p("        addresses: %s", yamlAddrs(b.Addrs))
+			p("        addresses: %s", YAMLAddrs(b.Addrs))
 			if f.Weights != nil {
 				p("        weight: %d", f.Weights[i])
 			}
@@ -83,10 +83,8 @@ func Config(carrier configs.Carrier, farms ...Farm) string {
 	return w.String()
 }
 
-// SNATTo is Farm.SNAT with an address for each family.
-func SNATTo(a configs.Addrs) string { return yamlAddrs(a) }
-
-func yamlAddrs(a configs.Addrs) string {
+// YAMLAddrs is a list of addresses as the configuration has it, also for Farm.SNAT.
+func YAMLAddrs(a configs.Addrs) string {
 	var list []string
 	for _, addr := range a.All() {
 		list = append(list, fmt.Sprintf("%q", addr))

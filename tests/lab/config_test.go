@@ -22,7 +22,7 @@ func TestConfig(t *testing.T) {
 		Backends:  []*lab.Backend{{Namespace: &lab.Namespace{Name: "backend1"}, Addrs: addrs("10.2.0.11", "fd00::11")}},
 		Weights:   []int{7},
 		Scheduler: "round-robin",
-		SNAT:      lab.SNATTo(addrs("10.2.0.5", "fd00::5")),
+		SNAT:      lab.YAMLAddrs(addrs("10.2.0.5", "fd00::5")),
 		Rise:      3, Fall: 4, Timeout: 5 * time.Second,
 	})
 	c, err := configs.Parse("ftpvip.yaml", []byte(text), nil)

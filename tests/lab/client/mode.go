@@ -82,16 +82,14 @@ func parse229(reply string) (uint16, error) {
 	return uint16(port), nil
 }
 
-// formatPORT is PORT's argument.
-func formatPORT(a netip.AddrPort) string {
-	return fmt.Sprintf("%s,%d,%d", strings.ReplaceAll(a.Addr().String(), ".", ","), a.Port()>>8, a.Port()&255)
-}
-
-// formatEPRT is EPRT's argument.
-func formatEPRT(a netip.AddrPort) string {
+// Announce is the command that tells a server where the client listens, in an active mode.
+func (m Mode) Announce(at netip.AddrPort) string {
+	if m == PORT {
+		return fmt.Sprintf("PORT %s,%d,%d", strings.ReplaceAll(at.Addr().String(), ".", ","), at.Port()>>8, at.Port()&255)
+	}
 	family := 1
-	if a.Addr().Is6() {
+	if at.Addr().Is6() {
 		family = 2
 	}
-	return fmt.Sprintf("|%d|%s|%d|", family, a.Addr(), a.Port())
+	return fmt.Sprintf("EPRT |%d|%s|%d|", family, at.Addr(), at.Port())
 }

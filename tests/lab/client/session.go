@@ -150,7 +150,9 @@ func (s *Session) prepare(ctx context.Context, t *Transfer) (open func(command s
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	data, err := s.dialData(ctx, t.Announced)
+	data, err := freshPort(func(port uint16) (net.Conn, error) {
+		return s.host.DialFrom(ctx, netip.AddrPortFrom(s.Local().Addr(), port), t.Announced)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -163,20 +165,18 @@ func (s *Session) prepare(ctx context.Context, t *Transfer) (open func(command s
 	}, nil
 }
 
-// lastPort is the port of the last passive data connection, within firstPort and the ports that the kernel gives away.
+// lastPort counts the ports of data connections, below those that the kernel gives away.
 var lastPort atomic.Uint32
 
 const firstPort, morePorts = 10_000, 20_000
 
-// dialData opens a data connection from a port that none had before. Conntrack remembers connections for two minutes,
-// and cannot tell one from another where a client had the same port for two ports of the VIP that led to the same port
-// of a backend: chance would have it in one of some thousand connections.
-func (s *Session) dialData(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+// freshPort has a data connection begin or end at a port that none had before. Conntrack remembers connections for two
+// minutes, and cannot tell one from another with the same ends: chance would have it in one of some thousand.
+func freshPort[T any](open func(port uint16) (T, error)) (T, error) {
 	for {
-		port := firstPort + uint16(lastPort.Add(1)%morePorts)
-		conn, err := s.host.DialFrom(ctx, netip.AddrPortFrom(s.Local().Addr(), port), to)
+		opened, err := open(firstPort + uint16(lastPort.Add(1)%morePorts))
 		if !errors.Is(err, unix.EADDRINUSE) {
-			return conn, err
+			return opened, err
 		}
 	}
 }
@@ -200,16 +200,14 @@ func (s *Session) Passive(mode Mode) (netip.AddrPort, error) {
 
 // Active tells the server where it is to connect to, in mode PORT or EPRT.
 func (s *Session) Active(mode Mode, at netip.AddrPort) error {
-	argument := formatPORT
-	if mode == EPRT {
-		argument = formatEPRT
-	}
-	_, err := s.command(200, string(mode)+" "+argument(at))
+	_, err := s.command(200, mode.Announce(at))
 	return err
 }
 
 func (s *Session) prepareActive(ctx context.Context, t *Transfer) (func(command string) (net.Conn, error), error) {
-	l, err := s.host.Listen(ctx, netip.AddrPortFrom(s.Local().Addr(), 0))
+	l, err := freshPort(func(port uint16) (*net.TCPListener, error) {
+		return s.host.Listen(ctx, netip.AddrPortFrom(s.Local().Addr(), port))
+	})
 	if err != nil {
 		return nil, err
 	}
