@@ -47,10 +47,11 @@ func (s *Server) vsftpdConfig(base, more string) (path string, err error) {
 }
 
 // vsftpdNamesVIP runs a process for each family: one that listens in both says 0.0.0.0 for pasv_address. All
-// backends have the same few data ports, so that only the balancer can keep the data ports of a VIP apart.
+// backends have the same few data ports, so that only the balancer can keep the data ports of a VIP apart. vsftpd gives up
+// where it has found ten of them in use by chance, so a dozen sessions need four times as many.
 func (s *Server) vsftpdNamesVIP(base string) (lab.Command, error) {
 	const first = 40_000
-	ports := fmt.Sprintf("pasv_min_port=%d\npasv_max_port=%d\n", first, first+31)
+	ports := fmt.Sprintf("pasv_min_port=%d\npasv_max_port=%d\n", first, first+47)
 	v4, err := s.vsftpdConfig(base+"-4", ports+
 		fmt.Sprintf("listen=YES\nlisten_ipv6=NO\nlisten_address=%s\npasv_address=%s\n", s.Backend.Addrs.V4, s.vip))
 	if err != nil {
