@@ -74,7 +74,7 @@ func newSession(d *Daemon, tracker Tracker, conn Connection, vip *vipView, now t
 	s := &session{
 		daemon: d, conn: conn, target: vip.target(conn.Backend), tracker: tracker, begun: d.moment(now), seen: d.moment(now),
 	}
-	s.engine = ftp.NewSession(&s.conn.Endpoints, &s.target.policy, s)
+	s.engine = ftp.NewSession(&s.conn.Endpoints, &s.target.policy, ftp.Midway, s)
 	s.engine.OnEvent(s.event)
 	return s
 }
@@ -141,7 +141,7 @@ func (s *session) segment(w *worker, q verdicts, id uint32, p packet.Packet, now
 	s.seen = s.now
 	tag, dir := s.tag(id), s.direction(p.Src)
 	commands := s.engine.Commands()
-	w.out = s.engine.Segment(now, dir, p.Seq, p.Payload, tag, w.out[:0])
+	w.out = s.engine.Segment(now, dir, ftp.Segment{Seq: p.Seq, Ack: p.Ack, Payload: p.Payload}, tag, w.out[:0])
 	if n := s.engine.Commands() - commands; n > 0 {
 		s.countCommands(n, p.Payload)
 	}

@@ -123,6 +123,23 @@ var (
 	ErrQuota    = errors.New("quota of expectations is used up")
 )
 
+// Segment is what the engine reads of one TCP segment that the receiver's TCP may take: in an established connection,
+// with the ACK flag, a right checksum, and without SYN, RST and URG. Others are not to come here.
+type Segment struct {
+	Seq, Ack uint32
+	Payload  []byte // valid until Session.Segment returns
+}
+
+// Start says what is known about a connection whose Session is made.
+type Start uint8
+
+// The starts.
+const (
+	Midway    Start = iota // picked up: anything may have been said before
+	Fresh                  // every byte after the handshake comes to the Session
+	Encrypted              // picked up, and known to be in TLS
+)
+
 // Action is what becomes of a segment.
 type Action uint8
 

@@ -302,7 +302,7 @@ func FuzzWild(f *testing.F) {
 			}
 			s.tag++
 			s.held[s.tag] = simSeg{dir, 0, bytes.Clone(b), false}
-			s.take(s.s.Segment(s.now, dir, seq, b, s.tag, nil))
+			s.take(s.s.Segment(s.now, dir, Segment{Seq: seq, Payload: b}, s.tag, nil))
 		}
 		s.expire(holdTime)
 		s.expire(holdTime)

@@ -59,7 +59,7 @@ func oneArm6() Endpoints {
 func newWire(t testing.TB, e Endpoints, p Policy) *wire {
 	w := &wire{t: t, now: time.Unix(1700000000, 0), held: map[uint32]sentSeg{}, busy: map[uint16]bool{}}
 	w.seq = [2]uint32{1000, 0xfffffff0} // the server's wraps around soon
-	w.s = NewSession(&e, &p, w)
+	w.s = NewSession(&e, &p, Midway, w)
 	w.s.OnEvent(func(e Event) { w.events = append(w.events, e) })
 	return w
 }
@@ -100,7 +100,7 @@ func (w *wire) segment(dir Direction, seq uint32, b string) []Verdict {
 	w.tag++
 	w.held[w.tag] = sentSeg{dir, seq, []byte(b)}
 	buf := []byte(b)
-	v := w.s.Segment(w.now, dir, seq, buf, w.tag, nil)
+	v := w.s.Segment(w.now, dir, Segment{Seq: seq, Payload: buf}, w.tag, nil)
 	w.take(v)
 	for i := range buf {
 		buf[i] = '#' // the caller uses it again

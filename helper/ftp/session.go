@@ -39,10 +39,10 @@ type Session struct {
 	closing bool // opaque from the current line on
 }
 
-// NewSession returns a Session for a control connection that may be new or
-// already running: it finds out by itself. Sessions may share their Policy; it
-// and the Endpoints must not be changed any more.
-func NewSession(e *Endpoints, p *Policy, o Opener) *Session {
+// NewSession returns a Session for a control connection. Sessions may share
+// their Policy; it and the Endpoints must not be changed any more.
+func NewSession(e *Endpoints, p *Policy, start Start, o Opener) *Session {
+	_ = start
 	return &Session{ends: e, policy: p, opener: o}
 }
 
@@ -102,7 +102,8 @@ func isQuota(err error) bool                             { return errors.Is(err,
 // A segment that was received before gets the very bytes of the first time. A
 // retransmission with other bytes is dropped, and so is a segment beyond a gap:
 // TCP sends it again once the gap is filled.
-func (s *Session) Segment(now time.Time, dir Direction, seq uint32, payload []byte, tag uint32, out []Verdict) []Verdict {
+func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32, out []Verdict) []Verdict {
+	seq, payload := seg.Seq, seg.Payload
 	if len(payload) == 0 {
 		return append(out, Verdict{Tag: tag})
 	}

@@ -37,7 +37,7 @@ func newSim(t testing.TB, e Endpoints, talk, replies string) *sim {
 	for i, b := range s.stream {
 		s.got[i], s.have[i] = make([]byte, len(b)), make([]bool, len(b))
 	}
-	s.s = NewSession(&e, &Policy{}, s)
+	s.s = NewSession(&e, &Policy{}, Midway, s)
 	s.s.OnEvent(func(e Event) {
 		s.lost = s.lost || e.Kind == EventGap || e.Kind == EventPickedUp
 		s.opaque = s.opaque || e.Kind == EventOpaque
@@ -81,7 +81,7 @@ func (s *sim) send(dir Direction, at, n int, forge bool) {
 	if simTrace {
 		s.t.Logf("%v at %d %q forged %v", dir, at, b, forge)
 	}
-	s.take(s.s.Segment(s.now, dir, s.base[dir]+uint32(at), b, s.tag, nil))
+	s.take(s.s.Segment(s.now, dir, Segment{Seq: s.base[dir] + uint32(at), Payload: b}, s.tag, nil))
 }
 
 func (s *sim) expire(d time.Duration) {
