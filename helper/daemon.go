@@ -41,6 +41,7 @@ type Daemon struct {
 	sessions *table
 	flows    *flows
 	quota    *quota
+	elders   *elders
 	count    counters
 	deaf     atomic.Bool // conntrack does not tell us of its events
 
@@ -55,7 +56,7 @@ func New(cfg *configs.Config, log *slog.Logger, opts Options) *Daemon {
 	limit := ratelimit.New(log.Handler())
 	d := &Daemon{
 		log: slog.New(limit), limit: limit, cfg: cfg.Helper, opts: opts, pid: os.Getpid(), started: time.Now(),
-		sessions: newTable(), flows: newFlows(), quota: newQuota(), retired: make(chan retirement, maxRetired),
+		sessions: newTable(), flows: newFlows(), quota: newQuota(), elders: newElders(), retired: make(chan retirement, maxRetired),
 	}
 	d.view.Store(newView(cfg))
 	for i := range cfg.Helper.Queues {
@@ -83,6 +84,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 		tasks.Wait()
 		return errors.Join(err, d.stop())
 	}
+	tasks.Go(func() { d.meetElders(inner) })
+	d.elders.list()
 	d.examineHost()
 	tasks.Go(func() { d.clerk(inner) })
 	d.log.Info("ready", "version", d.opts.Version, "first_queue", d.cfg.FirstQueue, "queues", d.cfg.Queues)
@@ -170,6 +173,10 @@ func (d *Daemon) notify(state string) {
 // still there. What the kernel's queues and sockets depend on stays as it was until the helper is started again.
 func (d *Daemon) Reload(cfg *configs.Config) {
 	v := newView(cfg)
+	if v.adds(d.view.Load()) { // packets of new VIPs may have passed unread so far
+		d.elders.expect()
+		defer d.elders.list()
+	}
 	d.view.Store(v)
 	kept := 0
 	for _, s := range d.sessions.all() {

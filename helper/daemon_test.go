@@ -54,6 +54,7 @@ func newHost(t *testing.T, conn Connection) *host {
 	}
 	h.d = New(cfg, slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Options{})
 	h.d.asker = h.tracker
+	h.d.elders.complete(1)
 	h.worker = &worker{number: 2100, tracker: h.tracker}
 	h.d.workers = []*worker{h.worker}
 	return h

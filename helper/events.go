@@ -147,6 +147,7 @@ func (d *Daemon) happened(e *conntrack.Event) {
 			return
 		}
 		if !f.Status.Expected() {
+			d.elders.remove(f.ID)
 			d.forget(connectionOf(f), endClosed)
 		}
 	case conntrack.EventUnknown, conntrack.EventUpdate, conntrack.EventExpNew, conntrack.EventExpDestroy:

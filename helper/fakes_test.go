@@ -22,21 +22,22 @@ type fakeTracker struct {
 	lost    error // what Lookup answers
 	fates   map[journal.Flow]Inspection
 	opaque  []bool
+	picked  bool // conntrack did not see the beginning
 }
 
-func (f *fakeTracker) Lookup(src, dst netip.AddrPort) (Connection, error) {
+func (f *fakeTracker) Lookup(src, dst netip.AddrPort) (Entry, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lookups++
 	if f.lost != nil {
-		return Connection{}, f.lost
+		return Entry{}, f.lost
 	}
 	for _, p := range f.conn.paths() {
 		if (path{src, dst}) == p {
-			return f.conn, nil
+			return Entry{Connection: f.conn, Carrier: true, Midstream: f.picked}, nil
 		}
 	}
-	return Connection{}, ErrNoConnection
+	return Entry{}, ErrNoConnection
 }
 
 func (f *fakeTracker) Expect(c Connection, d ftp.DataConn) error {

@@ -23,13 +23,13 @@ type crowdTracker struct {
 	backend, vip netip.AddrPort
 }
 
-func (t *crowdTracker) Lookup(src, dst netip.AddrPort) (Connection, error) {
+func (t *crowdTracker) Lookup(src, dst netip.AddrPort) (Entry, error) {
 	client := src
 	if src == t.vip {
 		client = dst
 	}
 	ends := ftp.Endpoints{Client: client, VIP: t.vip, Backend: t.backend, Seen: client}
-	return Connection{ID: uint32(client.Port()), Endpoints: ends}, nil
+	return Entry{Connection: Connection{ID: uint32(client.Port()), Endpoints: ends}, Carrier: true}, nil
 }
 
 func (t *crowdTracker) Expect(Connection, ftp.DataConn) error { return nil }
@@ -78,6 +78,7 @@ func TestMemoryOfIdleSessions(t *testing.T) {
 	const sessions = 10000
 	tracker := &crowdTracker{backend: netip.MustParseAddrPort("10.2.0.11:21"), vip: netip.MustParseAddrPort("192.0.2.10:21")}
 	d := New(testConfig(t), slog.New(slog.DiscardHandler), Options{})
+	d.elders.complete(1)
 	w := &worker{number: 2100, tracker: tracker}
 	var b []byte
 	before := heapInUse()

@@ -70,11 +70,11 @@ type heldPacket struct {
 	packet packet.Packet // with bytes of its own
 }
 
-func newSession(d *Daemon, tracker Tracker, conn Connection, vip *vipView, now time.Time) *session {
+func newSession(d *Daemon, tracker Tracker, conn Connection, vip *vipView, start ftp.Start, now time.Time) *session {
 	s := &session{
 		daemon: d, conn: conn, target: vip.target(conn.Backend), tracker: tracker, begun: d.moment(now), seen: d.moment(now),
 	}
-	s.engine = ftp.NewSession(&s.conn.Endpoints, &s.target.policy, ftp.Midway, s)
+	s.engine = ftp.NewSession(&s.conn.Endpoints, &s.target.policy, start, s)
 	s.engine.OnEvent(s.event)
 	return s
 }

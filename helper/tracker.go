@@ -14,7 +14,8 @@ import (
 // Connection is what conntrack knows of one control connection: Client is the original source, VIP the original
 // destination, Backend the reply's source and Seen the reply's destination.
 type Connection struct {
-	ID uint32 // of the conntrack entry
+	ID       uint32 // of the conntrack entry
+	Reversed bool   // in conntrack's eyes the backend opened it
 	ftp.Endpoints
 }
 
@@ -22,7 +23,7 @@ type Connection struct {
 type Tracker interface {
 	// Lookup finds the connection of a packet, in whichever direction it goes; after NAT the packet's inverted
 	// tuple is that of the other direction. It returns ErrNoConnection where there is none.
-	Lookup(src, dst netip.AddrPort) (Connection, error)
+	Lookup(src, dst netip.AddrPort) (Entry, error)
 	// Expect announces a data connection. It returns ftp.ErrPortBusy where another flow has the tuple, and
 	// ErrNoCarrier where no expectation can hang on c.
 	Expect(c Connection, d ftp.DataConn) error
@@ -59,15 +60,15 @@ func OpenTracker() (Tracker, error) {
 func (t *kernelTracker) Close() error { return errors.Join(t.conn.Close(), t.expecter.close()) }
 
 // Lookup implements Tracker. The kernel finds an entry by the tuple of either direction.
-func (t *kernelTracker) Lookup(src, dst netip.AddrPort) (Connection, error) {
+func (t *kernelTracker) Lookup(src, dst netip.AddrPort) (Entry, error) {
 	f, err := t.conn.Get(conntrack.Flow{TupleOrig: tuple(dst, src)})
 	if errors.Is(err, unix.ENOENT) {
-		return Connection{}, ErrNoConnection
+		return Entry{}, ErrNoConnection
 	}
 	if err != nil {
-		return Connection{}, fmt.Errorf("looking up the connection %s to %s: %w", src, dst, err)
+		return Entry{}, fmt.Errorf("looking up the connection %s to %s: %w", src, dst, err)
 	}
-	return connectionOf(&f), nil
+	return entryOf(&f), nil
 }
 
 func connectionOf(f *conntrack.Flow) Connection {

@@ -89,6 +89,12 @@ func (t *kernelTracker) SetOpaque(c Connection, opaque bool) error {
 	return fmt.Errorf("labelling the connection %s to %s: %w", c.Client, c.VIP, err)
 }
 
+// hasOpaqueLabel looks for our bit in the labels of an entry.
+func hasOpaqueLabel(labels []byte) bool {
+	const word, bit = rules.OpaqueLabel / 32 * 4, uint32(1) << (rules.OpaqueLabel % 32)
+	return len(labels) >= word+4 && binary.NativeEndian.Uint32(labels[word:])&bit != 0
+}
+
 // opaqueLabels is the bitmap of conntrack labels with our bit, and the mask of what is changed. The kernel takes them
 // as 32-bit words (net/netfilter/nf_conntrack_labels.c, nf_connlabels_replace), in the machine's byte order.
 func opaqueLabels(set bool) (labels, mask []byte) {

@@ -56,6 +56,16 @@ func newView(cfg *configs.Config) *view {
 	return v
 }
 
+// adds tells whether v has a VIP that an older view has not.
+func (v *view) adds(older *view) bool {
+	for vip := range v.vips {
+		if older.vips[vip] == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // add makes the backends of a pool known. Where a fallback has a server that the pool has as well, the pool's own
 // settings hold.
 func (v *vipView) add(pool *configs.Pool, f configs.Family) {

@@ -65,7 +65,8 @@ func (d *Daemon) check(err error) {
 // begin makes the session of a packet that belongs to none. It returns nil and the reason where the packet is none of
 // ours. The packet is taken by value: a pointer would let every packet escape to the heap.
 func (d *Daemon) begin(tracker Tracker, p packet.Packet, now time.Time) (*session, unread) {
-	conn, err := tracker.Lookup(p.Src, p.Dst)
+	entry, err := tracker.Lookup(p.Src, p.Dst)
+	conn := entry.Connection
 	switch {
 	case errors.Is(err, ErrNoConnection):
 		d.log.Warn("a packet passes unread: conntrack does not know its connection", "src", p.Src, "dst", p.Dst)
@@ -82,7 +83,7 @@ func (d *Daemon) begin(tracker Tracker, p packet.Packet, now time.Time) (*sessio
 			"reload the helper after apply", "vip", conn.VIP, "client", conn.Client)
 		return nil, unreadNoVIP
 	}
-	s := newSession(d, tracker, conn, vip, now)
+	s := newSession(d, tracker, conn, vip, d.startOf(&entry), now)
 	current, stale := d.sessions.add(s)
 	for _, old := range stale {
 		d.retire(old, endLost)

@@ -73,7 +73,7 @@ func TestExpectationTableFull(t *testing.T) {
 		connection, err := tracker.Lookup(v.at(configs.IPv4), client)
 		must(t, err)
 		port := uint16(10_000 + i)
-		err = tracker.Expect(connection, ftp.DataConn{
+		err = tracker.Expect(connection.Connection, ftp.DataConn{
 			Command: ftp.CmdEPSV, Passive: true, Port: port, At: netip.AddrPortFrom(connection.VIP.Addr(), port),
 			To: netip.AddrPortFrom(connection.Backend.Addr(), port),
 		})
