@@ -49,6 +49,7 @@ type Daemon struct {
 	asker   Tracker // for what no packet waits for
 	retired chan retirement
 	drops   drops
+	closing atomic.Uint32 // the part of the table that findClosed looked at last
 }
 
 // New makes a daemon for a configuration. It does nothing before Run.
@@ -212,6 +213,7 @@ func (d *Daemon) keepHouse(ctx context.Context) {
 		defer ticker.Stop()
 		feed = ticker.C
 	}
+	part := 0 // of the table, that is swept next
 	for {
 		select {
 		case <-ctx.Done():
@@ -223,7 +225,8 @@ func (d *Daemon) keepHouse(ctx context.Context) {
 			d.findClosed(now)
 			d.limit.Flush(ctx, time.Now())
 		case now := <-sweep.C:
-			d.sweep(now)
+			d.sweep(part, now)
+			part = (part + 1) % shards
 		}
 	}
 }

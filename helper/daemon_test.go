@@ -200,7 +200,7 @@ func TestNotOurs(t *testing.T) {
 	h.want(2, "accept")
 	h.tracker.conn.VIP = at("192.0.2.99:21")
 	h.want(h.send(ftp.FromServer, "220 ready\r\n"), "accept")
-	if n := len(h.d.sessions.sessions); n != 0 {
+	if n := h.paths(); n != 0 {
 		t.Errorf("%d sessions were made", n)
 	}
 	if n := strings.Count(h.log.String(), "level=WARN"); n != 3 {
@@ -212,12 +212,12 @@ func TestEnding(t *testing.T) {
 	h := newHost(t, twoArm)
 	h.send(ftp.FromClient, "USER bob\r\n")
 	h.d.forget(Connection{ID: 99, Endpoints: ftp.Endpoints{Client: twoArm.Client, VIP: twoArm.VIP}}, endClosed)
-	if n := len(h.d.sessions.sessions); n != 2 {
+	if n := h.paths(); n != 2 {
 		t.Errorf("%d paths after the ending of another connection, want 2", n)
 	}
 	h.d.forget(twoArm, endClosed)
 	h.settle()
-	if n := len(h.d.sessions.sessions); n != 0 {
+	if n := h.paths(); n != 0 {
 		t.Errorf("%d paths are left", n)
 	}
 	if !strings.Contains(h.log.String(), `msg="session ended" vip=ftp backend=ftp1 client=203.0.113.9:40000 user=bob`) {
@@ -242,7 +242,7 @@ func TestStaleSession(t *testing.T) {
 	if _, stale := h.d.sessions.add(&session{conn: elsewhere}); len(stale) != 1 || stale[0] != s {
 		t.Errorf("from the same port to another backend: stale %p, want %p", stale, s)
 	}
-	if n := len(h.d.sessions.sessions); n != 2 {
+	if n := h.paths(); n != 2 {
 		t.Errorf("%d paths, want 2", n)
 	}
 	again = elsewhere
@@ -252,16 +252,31 @@ func TestStaleSession(t *testing.T) {
 	}
 }
 
+// sweep sweeps the whole table, an hour from now.
+func (h *host) sweep() {
+	for part := range shards {
+		h.d.sweep(part, time.Now().Add(time.Hour))
+	}
+}
+
+// paths is how many entries the table has.
+func (h *host) paths() (n int) {
+	for i := range h.d.sessions.shards {
+		n += len(h.d.sessions.shards[i].sessions)
+	}
+	return n
+}
+
 func TestSweep(t *testing.T) {
 	h := newHost(t, twoArm)
 	h.send(ftp.FromClient, "USER bob\r\n")
-	h.d.sweep(time.Now().Add(time.Hour))
-	if n := len(h.d.sessions.sessions); n != 2 {
+	h.sweep()
+	if n := h.paths(); n != 2 {
 		t.Errorf("a session that conntrack knows was swept away: %d paths", n)
 	}
 	h.tracker.conn.Client = at("203.0.113.9:1")
-	h.d.sweep(time.Now().Add(time.Hour))
-	if n := len(h.d.sessions.sessions); n != 0 {
+	h.sweep()
+	if n := h.paths(); n != 0 {
 		t.Errorf("a session that conntrack does not know stays: %d paths", n)
 	}
 }

@@ -187,27 +187,32 @@ func (d *Daemon) dataClosed(s *session, f journal.Flow, fate journal.Fate, now t
 	}
 }
 
-// closingLooks bounds how many sessions conntrack is asked about by findClosed.
+// closingLooks bounds how many sessions conntrack is asked about by findClosed, which finishes the part of the table that
+// it is in.
 const closingLooks = 200
 
 // findClosed closes the accounts of sessions that ended without a readable farewell: of TLS sessions, and of clients
 // that just hang up. conntrack's event comes two minutes after that, so this makes the log prompt; with more quiet
-// sessions than looks it takes several rounds.
+// sessions than looks it takes several rounds, each of which begins where the one before ended.
 func (d *Daemon) findClosed(now time.Time) {
 	looks := 0
-	for _, s := range d.sessions.idle(d.moment(now.Add(-quiet))) {
-		s.mu.Lock()
-		told := s.told || s.ended
-		s.mu.Unlock()
-		if told {
-			continue
+	for range shards {
+		part := int(d.closing.Add(1) % shards)
+		for _, s := range d.sessions.idle(part, d.moment(now.Add(-quiet))) {
+			s.mu.Lock()
+			told := s.told || s.ended
+			s.mu.Unlock()
+			if told {
+				continue
+			}
+			looks++
+			if d.over(s) {
+				d.settle(s, true)
+				d.conclude(s, endClosed)
+			}
 		}
-		if looks++; looks > closingLooks {
+		if looks >= closingLooks {
 			return
-		}
-		if d.over(s) {
-			d.settle(s, true)
-			d.conclude(s, endClosed)
 		}
 	}
 }
@@ -232,7 +237,7 @@ func (d *Daemon) conclude(s *session, how ending) {
 	}
 	until := time.Now()
 	if how == endQuit || how == endServer {
-		until = d.time(s.seen) // since then nobody waits any more
+		until = d.time(s.lastSeen()) // since then nobody waits any more
 	}
 	for _, f := range book.End(until) {
 		s.failed(f)
@@ -248,7 +253,7 @@ func (s *session) account(how ending) []slog.Attr {
 	st := s.engine.Stats()
 	attrs := []slog.Attr{
 		slog.String("user", st.User), slog.Bool("tls", st.TLS), slog.String("end", how.String()),
-		slog.Duration("duration", time.Duration(s.seen-s.begun).Round(time.Millisecond)),
+		slog.Duration("duration", time.Duration(s.lastSeen()-s.begun).Round(time.Millisecond)),
 		slog.Any("commands", st.Commands),
 	}
 	if s.pickedUp {

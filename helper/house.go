@@ -10,11 +10,11 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// How often the host's state is looked at, and the table is swept for sessions whose ending went unheard; and how long
-// a session is silent before conntrack is asked about it.
+// How often the host's state is looked at, and a part of the table is swept for sessions whose ending went unheard (all of
+// it in about a minute); and how long a session is silent before conntrack is asked about it.
 const (
 	lookEvery  = 10 * time.Second
-	sweepEvery = time.Minute
+	sweepEvery = time.Second
 	sweepAfter = 10 * time.Minute
 )
 
@@ -68,12 +68,12 @@ func (d *Daemon) lookAround() {
 	d.drops.full = full
 }
 
-// sweep asks conntrack about sessions that were silent for long.
-func (d *Daemon) sweep(now time.Time) {
+// sweep asks conntrack about sessions of one part of the table that were silent for long.
+func (d *Daemon) sweep(part int, now time.Time) {
 	if d.asker == nil {
 		return
 	}
-	for _, s := range d.sessions.idle(d.moment(now.Add(-sweepAfter))) {
+	for _, s := range d.sessions.idle(part, d.moment(now.Add(-sweepAfter))) {
 		c, err := d.asker.Lookup(s.conn.VIP, s.conn.Client)
 		if errors.Is(err, ErrNoConnection) || err == nil && c.ID != s.conn.ID { // its ports may be another's by now
 			d.forget(s.conn, endLost)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ftpvip/helper/ftp"
@@ -36,6 +37,8 @@ type session struct {
 	target  *target
 	tracker Tracker
 	begun   moment
+	seen    atomic.Int64 // the moment when the last packet came; read without the lock
+	entry   hash         // of the table's two, the one that stands for the session
 
 	mu       sync.Mutex
 	engine   *ftp.Session
@@ -44,7 +47,6 @@ type session struct {
 	timer    *time.Timer           // for held packets
 	patience *time.Timer           // for data connections that do not come
 	now      moment                // of what is going on in the engine
-	seen     moment                // when the last packet came
 	awaits   moment                // when the latest data connection was announced
 	place    bool                  // in the quota
 	mark     mark
@@ -72,12 +74,15 @@ type heldPacket struct {
 
 func newSession(d *Daemon, tracker Tracker, conn Connection, vip *vipView, start ftp.Start, now time.Time) *session {
 	s := &session{
-		daemon: d, conn: conn, target: vip.target(conn.Backend), tracker: tracker, begun: d.moment(now), seen: d.moment(now),
+		daemon: d, conn: conn, target: vip.target(conn.Backend), tracker: tracker, begun: d.moment(now),
 	}
+	s.seen.Store(int64(s.begun))
 	s.engine = ftp.NewSession(&s.conn.Endpoints, &s.target.policy, start, s)
 	s.engine.OnEvent(s.event)
 	return s
 }
+
+func (s *session) lastSeen() moment { return moment(s.seen.Load()) }
 
 // log is made anew each time: most sessions say nothing until their end.
 func (s *session) log() *slog.Logger {
@@ -138,7 +143,7 @@ func (s *session) handle(w *worker, q verdicts, id uint32, p packet.Packet, now 
 
 func (s *session) segment(w *worker, q verdicts, id uint32, p packet.Packet, now time.Time) error {
 	s.now = s.daemon.moment(now)
-	s.seen = s.now
+	s.seen.Store(int64(s.now))
 	tag, dir := s.tag(id), s.direction(p.Src)
 	commands := s.engine.Commands()
 	w.out = s.engine.Segment(now, dir, ftp.Segment{Seq: p.Seq, Ack: p.Ack, Payload: p.Payload}, tag, w.out[:0])

@@ -45,7 +45,7 @@ func (s *session) live() (live.Session, bool) {
 	st := s.engine.Stats()
 	ls := live.Session{
 		VIP: s.target.vip, Backend: s.target.backend, Client: s.conn.Client, User: st.User, TLS: st.TLS, PickedUp: s.pickedUp,
-		Since: s.daemon.time(s.begun), Last: s.daemon.time(s.seen), Commands: st.Commands, Refused: st.Refused,
+		Since: s.daemon.time(s.begun), Last: s.daemon.time(s.lastSeen()), Commands: st.Commands, Refused: st.Refused,
 		Failed:    s.pages().Failed(),
 		Transfers: []live.Transfer{},
 	}

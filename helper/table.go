@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"math"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"ftpvip/helper/journal"
@@ -47,89 +48,139 @@ func (p path) hash(seed maphash.Seed) hash {
 	return hash(maphash.Bytes(seed, k[:]))
 }
 
+// shards is how many parts the table has. Whoever goes through all sessions locks one part at a time, so that a packet waits
+// for a few hundred sessions to be listed, not for all.
+const shards = 64
+
 // table holds the sessions of this host, each under both its paths.
 type table struct {
-	seed     maphash.Seed
+	seed   maphash.Seed
+	shards [shards]shard
+}
+
+type shard struct {
 	mu       sync.RWMutex
 	sessions map[hash]*session
 }
 
-func newTable() *table { return &table{seed: maphash.MakeSeed(), sessions: map[hash]*session{}} }
+func newTable() *table {
+	t := &table{seed: maphash.MakeSeed()}
+	for i := range t.shards {
+		t.shards[i].sessions = map[hash]*session{}
+	}
+	return t
+}
+
+func (t *table) shard(h hash) *shard { return &t.shards[h%shards] }
 
 func (t *table) find(p path) *session {
 	h := p.hash(t.seed)
-	t.mu.RLock()
-	s := t.sessions[h]
-	t.mu.RUnlock()
+	x := t.shard(h)
+	x.mu.RLock()
+	s := x.sessions[h]
+	x.mu.RUnlock()
 	if s == nil || !s.conn.has(p) {
 		return nil
 	}
 	return s
 }
 
+// hashes of a connection's paths, the one of the client's side last.
+func (t *table) hashes(c *Connection) (list [2]hash) {
+	for i, p := range c.paths() {
+		list[i] = p.hash(t.seed)
+	}
+	return list
+}
+
+// lock locks the parts of two hashes, and returns what unlocks them. All who lock two do it in the same order.
+func (t *table) lock(list [2]hash) (unlock func()) {
+	first, second := list[0]%shards, list[1]%shards
+	if first > second {
+		first, second = second, first
+	}
+	t.shards[first].mu.Lock()
+	if first == second {
+		return t.shards[first].mu.Unlock
+	}
+	t.shards[second].mu.Lock()
+	return func() {
+		t.shards[second].mu.Unlock()
+		t.shards[first].mu.Unlock()
+	}
+}
+
 // add enters a session, unless the other direction's packet was faster: then it returns that one. Sessions
 // that had one of its paths before are taken out and returned as stale: their endings were not heard of.
 func (t *table) add(s *session) (current *session, stale []*session) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, p := range s.conn.paths() {
-		other := t.sessions[p.hash(t.seed)]
+	list := t.hashes(&s.conn)
+	unlock := t.lock(list)
+	for _, h := range list {
+		other := t.shard(h).sessions[h]
 		if other == nil {
 			continue
 		}
 		if other.conn == s.conn {
+			unlock()
 			return other, nil
 		}
-		t.delete(other)
-		stale = append(stale, other)
+		if !slices.Contains(stale, other) {
+			stale = append(stale, other)
+		}
 	}
-	for _, p := range s.conn.paths() {
-		t.sessions[p.hash(t.seed)] = s
+	s.entry = list[1]
+	for _, h := range list {
+		t.shard(h).sessions[h] = s
+	}
+	unlock()
+	for _, other := range stale {
+		t.delete(other) // its other path
 	}
 	return s, stale
 }
 
 // remove takes the session with a client-side path out, if it has that conntrack id (0: any).
 func (t *table) remove(c Connection) *session {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p := path{c.VIP, c.Client}
-	s := t.sessions[p.hash(t.seed)]
-	if s == nil || !s.conn.has(p) || (c.ID != 0 && s.conn.ID != c.ID) {
+	s := t.find(path{c.VIP, c.Client})
+	if s == nil || (c.ID != 0 && s.conn.ID != c.ID) || !t.delete(s) {
 		return nil
 	}
-	t.delete(s)
 	return s
 }
 
-func (t *table) delete(s *session) {
-	for _, p := range s.conn.paths() {
-		if h := p.hash(t.seed); t.sessions[h] == s {
-			delete(t.sessions, h)
+// delete takes a session out. It is false where nothing was left of it: somebody else was faster.
+func (t *table) delete(s *session) (deleted bool) {
+	list := t.hashes(&s.conn)
+	defer t.lock(list)()
+	for _, h := range list {
+		if x := t.shard(h); x.sessions[h] == s {
+			delete(x.sessions, h)
+			deleted = true
 		}
 	}
+	return deleted
 }
 
-// idle lists the sessions without a packet since a moment.
-func (t *table) idle(since moment) []*session {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	var list []*session
-	for h, s := range t.sessions {
-		if h != (path{s.conn.VIP, s.conn.Client}).hash(t.seed) {
-			continue // the other path
-		}
-		s.mu.Lock()
-		quiet := s.seen < since
-		s.mu.Unlock()
-		if quiet {
+// idle lists the sessions of one part that are without a packet since a moment.
+func (t *table) idle(part int, since moment) (list []*session) {
+	x := &t.shards[part]
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for h, s := range x.sessions {
+		if h == s.entry && s.lastSeen() < since { // the other entry is that of its other path
 			list = append(list, s)
 		}
 	}
 	return list
 }
 
-func (t *table) all() []*session { return t.idle(math.MaxInt64) }
+// all lists all sessions. Those that come or go meanwhile may be missing.
+func (t *table) all() (list []*session) {
+	for part := range shards {
+		list = append(list, t.idle(part, math.MaxInt64)...)
+	}
+	return list
+}
 
 // flows finds the session of a data connection that is open, or that conntrack has not forgotten.
 type flows struct {
