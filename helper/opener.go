@@ -3,6 +3,7 @@ package helper
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +16,9 @@ import (
 // policy (helper/carrier; net/netfilter/nf_conntrack_sane.c).
 const expectTimeout = 300 * time.Second
 
+// errQuota is made once, because a client may run into it with every line.
+var errQuota = fmt.Errorf("%w: helper.max_data_per_client or helper.max_data", ftp.ErrQuota)
+
 // Open implements ftp.Opener. It is called by the engine, with the session locked.
 func (s *session) Open(c ftp.DataConn) error {
 	if s.ended {
@@ -23,7 +27,7 @@ func (s *session) Open(c ftp.DataConn) error {
 	count := &s.daemon.count.expectations
 	if !s.place && !s.daemon.quota.take(s.conn.Client.Addr(), &s.daemon.view.Load().limits) {
 		count[outQuota].Add(1)
-		return fmt.Errorf("%w: helper.max_data_per_client or helper.max_data", ftp.ErrQuota)
+		return errQuota
 	}
 	err := s.tracker.Expect(s.conn, c)
 	what := outcomeOf(err)
@@ -124,7 +128,9 @@ func (s *session) impatient() {
 // failed tells of a data connection that failed.
 func (s *session) failed(f journal.Failure) {
 	s.daemon.count.failed[f.Cause].Add(1)
-	s.log().Warn("data connection failed", "command", f.Command, "reason", f.String())
+	if log := s.limited(slog.LevelWarn, "data connection failed"); log != nil {
+		log.Warn("data connection failed", "command", f.Command, "reason", f.String())
+	}
 }
 
 // event counts and logs what the engine tells. Ordinary work is for debugging, the rest is for the admin.
@@ -147,7 +153,10 @@ func (s *session) event(e ftp.Event) {
 			f.Cause, f.Detail = journal.Impossible, fmt.Sprintf("%s: %v", e.Reason, e.Err)
 		}
 		s.ledger().Fail(f)
-		log := s.log()
+		log := s.limited(slog.LevelWarn, "refused")
+		if log == nil {
+			return
+		}
 		if e.Named.IsValid() {
 			log = log.With("named", e.Named)
 		}
@@ -156,12 +165,20 @@ func (s *session) event(e ftp.Event) {
 		}
 		log.Warn("refused", "command", e.Command, "reason", e.Reason, "direction", e.Dir)
 	case ftp.EventNoFit:
-		s.log().Warn("announcement passes unchanged: the VIP's address does not fit into it", "command", e.Command)
+		const message = "announcement passes unchanged: the VIP's address does not fit into it"
+		if log := s.limited(slog.LevelWarn, message); log != nil {
+			log.Warn(message, "command", e.Command)
+		}
 	case ftp.EventOpenFailed:
 		s.ledger().Fail(journal.Failure{Cause: journal.Impossible, Command: e.Command, Detail: fmt.Sprint(e.Err)})
-		s.log().Error("no expectation for a data connection, which will fail", "command", e.Command, "err", e.Err)
+		const message = "no expectation for a data connection, which will fail"
+		if log := s.limited(slog.LevelError, message); log != nil {
+			log.Error(message, "command", e.Command, "err", e.Err)
+		}
 	case ftp.EventUnexpected, ftp.EventLineTooLong, ftp.EventHeldTooLong, ftp.EventOverlap:
-		s.log().Warn(e.Kind.String(), "command", e.Command, "direction", e.Dir)
+		if log := s.limited(slog.LevelWarn, e.Kind.String()); log != nil {
+			log.Warn(e.Kind.String(), "command", e.Command, "direction", e.Dir)
+		}
 	case ftp.NumKinds:
 	}
 }

@@ -1,10 +1,14 @@
 // Package ratelimit keeps trouble from filling the log: a slog.Handler that lets a few lines of each message pass,
 // and says how many it suppressed. Only warnings and errors are limited; what happens in the ordinary course is not.
+//
+// Lines that a client causes may be told apart by the client, with Admit: the one that causes most of them gets half of
+// what a message may use, so that its flood does not hide the lines about others.
 package ratelimit
 
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -34,6 +38,28 @@ type budget struct {
 	last       time.Time // when left was brought up to date
 	suppressed int
 	level      slog.Level
+
+	loudest netip.Addr // the client with most of the lines (Boyer and Moore's majority vote)
+	votes   int
+}
+
+// maxVotes is after how many lines of others a client that was loud is forgotten.
+const maxVotes = 100
+
+// vote counts a line of a client, and tells whether it is the loudest.
+func (b *budget) vote(client netip.Addr) (loudest bool) {
+	switch {
+	case !client.IsValid():
+		return false
+	case b.votes == 0:
+		b.loudest, b.votes = client, 1
+	case b.loudest == client:
+		b.votes = min(b.votes+1, maxVotes)
+	default:
+		b.votes--
+		return false
+	}
+	return b.votes > 1
 }
 
 // New returns a handler that passes lines on to next.
@@ -61,7 +87,7 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level < slog.LevelWarn {
 		return h.next.Handle(ctx, r)
 	}
-	suppressed, pass := h.state.take(r)
+	suppressed, pass := h.Admit(r.Time, r.Level, r.Message, netip.Addr{})
 	if !pass {
 		return nil
 	}
@@ -72,23 +98,28 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	return h.next.Handle(ctx, r)
 }
 
-// take uses the budget of a message.
-func (s *state) take(r slog.Record) (suppressed int, pass bool) {
+// Through is the handler of lines that Admit lets pass.
+func (h *Handler) Through() slog.Handler { return h.next }
+
+// Admit uses the budget of a message before its line is made: most lines of a flood never are. The client is the one whose
+// doing it is; it may be invalid.
+func (h *Handler) Admit(now time.Time, level slog.Level, message string, client netip.Addr) (suppressed int, pass bool) {
+	s := h.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.messages[r.Message]
+	b := s.messages[message]
 	if b == nil {
 		if len(s.messages) >= maxMessages {
 			return 0, true
 		}
-		b = &budget{left: Burst, last: r.Time, level: r.Level}
-		s.messages[r.Message] = b
+		b = &budget{left: Burst, last: now, level: level}
+		s.messages[message] = b
 	}
-	if n := int(r.Time.Sub(b.last) / Every); n > 0 {
+	if n := int(now.Sub(b.last) / Every); n > 0 {
 		b.left = min(b.left+n, Burst)
 		b.last = b.last.Add(time.Duration(n) * Every)
 	}
-	if b.left == 0 {
+	if loudest := b.vote(client); b.left == 0 || loudest && b.left <= Burst/2 {
 		b.suppressed++
 		return 0, false
 	}
