@@ -25,6 +25,13 @@ func (s *session) Open(c ftp.DataConn) error {
 		return ErrNoConnection
 	}
 	count := &s.daemon.count.expectations
+	if s.repeats(c) {
+		return nil
+	}
+	if !s.affordable(c) {
+		count[outQuota].Add(1)
+		return errTooMany
+	}
 	if !s.place && !s.daemon.quota.take(s.conn.Client.Addr(), &s.daemon.view.Load().limits) {
 		count[outQuota].Add(1)
 		return errQuota
@@ -43,6 +50,7 @@ func (s *session) Open(c ftp.DataConn) error {
 		return err
 	}
 	s.place = true
+	s.asked.opened, s.asked.commands = true, s.engine.Commands()
 	book := s.ledger()
 	book.Blind = s.daemon.deaf.Load()
 	if failed := book.Announce(s.daemon.time(s.now), c); failed != nil {

@@ -49,6 +49,7 @@ type session struct {
 	now      moment                // of what is going on in the engine
 	awaits   moment                // when the latest data connection was announced
 	place    bool                  // in the quota
+	asked    asked                 // of the kernel
 	mark     mark
 	pickedUp bool
 	bye      ending // what the server said last
@@ -144,6 +145,7 @@ func (s *session) handle(w *worker, q verdicts, id uint32, p packet.Packet, now 
 func (s *session) segment(w *worker, q verdicts, id uint32, p packet.Packet, now time.Time) error {
 	s.now = s.daemon.moment(now)
 	s.seen.Store(int64(s.now))
+	s.asked.announced, s.asked.calls = 0, 0
 	tag, dir := s.tag(id), s.direction(p.Src)
 	commands := s.engine.Commands()
 	w.out = s.engine.Segment(now, dir, ftp.Segment{Seq: p.Seq, Ack: p.Ack, Payload: p.Payload}, tag, w.out[:0])
