@@ -18,6 +18,7 @@ import (
 // What an expectation is made of in linux/netfilter/nfnetlink_conntrack.h.
 const (
 	msgExpectNew    = 0 // IPCTNL_MSG_EXP_NEW
+	msgExpectGet    = 1
 	msgExpectDelete = 2
 
 	attrExpectMaster   = 1 // CTA_EXPECT_MASTER
@@ -80,13 +81,37 @@ func (x *expecter) create(e *conntrack.Expect) error { return x.ask(appendExpect
 // remove removes the expectation of e's tuple, whosever it is. The error is unix.ENOENT where there is none.
 func (x *expecter) remove(e *conntrack.Expect) error { return x.ask(appendRemoval, e) }
 
-// ask sends a request about an expectation, and waits for the answer.
-func (x *expecter) ask(request func(b []byte, e *conntrack.Expect, seq uint32) []byte, e *conntrack.Expect) error {
+// get finds the expectation of e's tuple, whosever it is. The error is unix.ENOENT where there is none. The kernel looks
+// for one, however many there are.
+func (x *expecter) get(e *conntrack.Expect) (announced, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	m, err := x.exchange(appendQuestion, e)
+	if err != nil {
+		return announced{}, err
+	}
+	return readExpect(m.Attrs), m.Err()
+}
+
+// ask sends a request about an expectation, and waits until it is carried out.
+func (x *expecter) ask(request appender, e *conntrack.Expect) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	m, err := x.exchange(request, e)
+	if err != nil {
+		return err
+	}
+	return m.Err()
+}
+
+// appender appends a request about an expectation.
+type appender func(b []byte, e *conntrack.Expect, seq uint32) []byte
+
+// exchange sends a request and waits for its answer, which is valid until the next one.
+func (x *expecter) exchange(request appender, e *conntrack.Expect) (nfnl.Message, error) {
 	x.seq++
 	if err := x.socket.Send(request(x.out[:0], e, x.seq), nil); err != nil {
-		return err
+		return nfnl.Message{}, err
 	}
 	for {
 		n, err := x.socket.Receive(x.in[:])
@@ -94,18 +119,59 @@ func (x *expecter) ask(request func(b []byte, e *conntrack.Expect, seq uint32) [
 		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil:
-			return fmt.Errorf("waiting for the kernel's answer: %w", os.NewSyscallError("read", err))
+			return nfnl.Message{}, fmt.Errorf("waiting for the kernel's answer: %w", os.NewSyscallError("read", err))
 		}
 		// An older answer is left over where the wait for it was given up.
-		if m, _, ok := nfnl.Next(x.in[:n]); ok && m.Type == unix.NLMSG_ERROR && m.Seq == x.seq {
-			return m.Err()
+		if m, _, ok := nfnl.Next(x.in[:n]); ok && m.Seq == x.seq {
+			return m, nil
 		}
 	}
 }
 
+// announced is what tells one expectation from another of the same tuple: whose it is and where it leads.
+type announced struct {
+	from, vip netip.AddrPort // of the control connection, as conntrack has it
+	at, to    netip.AddrPort // to is invalid without translation
+	reply     bool           // the direction of the translation
+}
+
+func announcedBy(e *conntrack.Expect) announced {
+	return announced{
+		from: source(e.TupleMaster), vip: destination(e.TupleMaster), at: destination(e.Tuple),
+		to: source(e.NAT.Tuple), reply: e.NAT.Direction,
+	}
+}
+
+// readExpect reads an expectation out of the kernel's answer.
+func readExpect(attrs []byte) (a announced) {
+	for typ, data, rest, more := nfnl.NextAttr(attrs); more; typ, data, rest, more = nfnl.NextAttr(rest) {
+		switch typ {
+		case attrExpectMaster:
+			a.from, a.vip, _ = readTuple(data)
+		case attrExpectTuple:
+			_, a.at, _ = readTuple(data)
+		case attrExpectNAT:
+			a.to, a.reply = readNAT(data)
+		}
+	}
+	return a
+}
+
+func readNAT(b []byte) (to netip.AddrPort, reply bool) {
+	for typ, data, rest, more := nfnl.NextAttr(b); more; typ, data, rest, more = nfnl.NextAttr(rest) {
+		switch {
+		case typ == attrNATTuple:
+			to, _, _ = readTuple(data)
+		case typ == attrNATDirection && len(data) == 4:
+			reply = binary.BigEndian.Uint32(data) != 0
+		}
+	}
+	return to, reply
+}
+
 func expectHeader(typ uint8, flags uint16, e *conntrack.Expect, seq uint32) nfnl.Header {
 	h := nfnl.Header{
-		Subsystem: unix.NFNL_SUBSYS_CTNETLINK_EXP, Type: typ, Seq: seq, Family: unix.AF_INET, Flags: unix.NLM_F_ACK | flags,
+		Subsystem: unix.NFNL_SUBSYS_CTNETLINK_EXP, Type: typ, Seq: seq, Family: unix.AF_INET, Flags: flags,
 	}
 	if e.TupleMaster.IP.SourceAddress.Is6() {
 		h.Family = unix.AF_INET6
@@ -113,9 +179,17 @@ func expectHeader(typ uint8, flags uint16, e *conntrack.Expect, seq uint32) nfnl
 	return h
 }
 
+// appendQuestion appends the request to get an expectation.
+func appendQuestion(b []byte, e *conntrack.Expect, seq uint32) []byte {
+	b = nfnl.Append(b, expectHeader(msgExpectGet, 0, e, seq)) // it is answered as it is
+	b = appendTuple(b, attrExpectTuple, &e.Tuple)
+	nfnl.Finish(b, 0)
+	return b
+}
+
 // appendRemoval appends the request to remove an expectation.
 func appendRemoval(b []byte, e *conntrack.Expect, seq uint32) []byte {
-	b = nfnl.Append(b, expectHeader(msgExpectDelete, 0, e, seq))
+	b = nfnl.Append(b, expectHeader(msgExpectDelete, unix.NLM_F_ACK, e, seq))
 	b = appendTuple(b, attrExpectTuple, &e.Tuple)
 	nfnl.Finish(b, 0)
 	return b
@@ -123,7 +197,7 @@ func appendRemoval(b []byte, e *conntrack.Expect, seq uint32) []byte {
 
 // appendExpect appends the request to create an expectation.
 func appendExpect(b []byte, e *conntrack.Expect, seq uint32) []byte {
-	b = nfnl.Append(b, expectHeader(msgExpectNew, unix.NLM_F_EXCL|unix.NLM_F_CREATE, e, seq))
+	b = nfnl.Append(b, expectHeader(msgExpectNew, unix.NLM_F_ACK|unix.NLM_F_EXCL|unix.NLM_F_CREATE, e, seq))
 	b = appendTuple(b, attrExpectMaster, &e.TupleMaster)
 	b = appendTuple(b, attrExpectTuple, &e.Tuple)
 	b = appendTuple(b, attrExpectMask, &e.Mask)

@@ -96,6 +96,9 @@ func (t *kernelTracker) Expect(c Connection, d ftp.DataConn) error {
 		if err = t.whose(&e); errors.Is(err, ftp.ErrPortBusy) && latestWins(c, d) {
 			err = t.replace(&e)
 		}
+		if errors.Is(err, unix.ENOENT) { // it was used up meanwhile
+			err = t.expecter.create(&e)
+		}
 	}
 	switch {
 	case err == nil, errors.Is(err, ftp.ErrPortBusy):
@@ -114,18 +117,16 @@ func (t *kernelTracker) Expect(c Connection, d ftp.DataConn) error {
 
 // whose decides about an expectation that is there already: the very same one was announced before, by this helper
 // or by one that was restarted; with another master, or to another place, it is somebody else's, as where two
-// clients behind one address are given the same port by two backends.
+// clients behind one address are given the same port by two backends. The error is unix.ENOENT where it is gone.
 func (t *kernelTracker) whose(want *conntrack.Expect) error {
-	list, err := t.conn.DumpExpect()
+	have, err := t.expecter.get(want)
 	if err != nil {
-		return fmt.Errorf("listing expectations: %w", err)
+		return err
 	}
-	for i := range list {
-		if sameExpectation(want, &list[i]) {
-			return nil
-		}
+	if have != announcedBy(want) {
+		return ftp.ErrPortBusy
 	}
-	return ftp.ErrPortBusy
+	return nil
 }
 
 // latestWins tells whether an announcement puts an earlier one of the same data connection out of force: the client
@@ -172,14 +173,6 @@ func (t *kernelTracker) replace(e *conntrack.Expect) error {
 		return fmt.Errorf("removing an earlier expectation: %w", err)
 	}
 	return t.expecter.create(e)
-}
-
-// sameExpectation tells whether the kernel's expectation does what the wanted one would.
-func sameExpectation(want, have *conntrack.Expect) bool {
-	return source(have.TupleMaster) == source(want.TupleMaster) &&
-		destination(have.TupleMaster) == destination(want.TupleMaster) &&
-		destination(have.Tuple) == destination(want.Tuple) &&
-		source(have.NAT.Tuple) == source(want.NAT.Tuple) && have.NAT.Direction == want.NAT.Direction
 }
 
 // expectation translates a data connection to ctnetlink's terms. The function nat-follow-master gives the data

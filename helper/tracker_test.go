@@ -74,9 +74,6 @@ func TestExpectation(t *testing.T) {
 		if e.Function != "" || e.NAT != (conntrack.ExpectNAT{}) || e.Tuple != tuple(at("10.2.0.11:0"), at("198.51.100.7:40001")) {
 			t.Errorf("%+v, want one to the other host, without translation", e)
 		}
-		if !sameExpectation(&e, &e) {
-			t.Error("it is not the same as itself")
-		}
 	})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -113,31 +110,6 @@ func TestParseQueues(t *testing.T) {
 	}
 	if d := cmp.Diff(want, queues); d != "" {
 		t.Errorf("queues differ (-want +got)\n%s", d)
-	}
-}
-
-// An expectation that is there already is ours only if its master and its target are.
-func TestSameExpectation(t *testing.T) {
-	data := ftp.DataConn{Passive: true, Port: 50000, To: at("10.2.0.11:50000")}
-	want := expectation(twoArm, data)
-	other := twoArm
-	other.Client = at("203.0.113.9:40002")
-	elsewhere := data
-	elsewhere.To = at("10.2.0.11:50001")
-	tests := []struct {
-		name string
-		have conntrack.Expect
-		same bool
-	}{
-		{"announced again", expectation(twoArm, data), true},
-		{"another session behind the same address", expectation(other, data), false},
-		{"to another port of the backend", expectation(twoArm, elsewhere), false},
-		{"the other way", expectation(twoArm, ftp.DataConn{Port: 50000, To: data.To}), false},
-	}
-	for _, tt := range tests {
-		if got := sameExpectation(&want, &tt.have); got != tt.same {
-			t.Errorf("%s: same is %t", tt.name, got)
-		}
 	}
 }
 
