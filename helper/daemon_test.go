@@ -299,3 +299,15 @@ func TestConcurrent(t *testing.T) {
 	}
 	wait.Wait()
 }
+
+// TestEndOfUnknownConnection: a segment without payload has nothing to read, so nobody asks whose it is.
+func TestEndOfUnknownConnection(t *testing.T) {
+	h := newHost(t, twoArm)
+	h.want(h.send(ftp.FromClient, ""), "accept")
+	if h.tracker.lookups != 0 || len(h.d.sessions.all()) != 0 {
+		t.Errorf("%d look-ups, %d sessions", h.tracker.lookups, len(h.d.sessions.all()))
+	}
+	if h.log.String() != "" {
+		t.Errorf("the log has %s", h.log)
+	}
+}

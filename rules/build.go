@@ -206,7 +206,7 @@ func inspectChains(cfg *configs.Config) []*Chain {
 	for _, f := range configs.Families {
 		original := Key{f, OriginalDestination}
 		chains = append(chains, &Chain{Name: setName(stemInspect, f), Rules: []Rule{
-			rule(MatchOpaque{}, MatchTLSRecord{}, Accept{}),
+			rule(MatchTCP{}, MatchOpaque{}, MatchTLSData{}, MatchFlags{Flags: FIN | SYN | RST | URG, None: true}, Accept{}),
 			rule(MatchFamily{f}, MatchTCP{}, MatchInSet{original, setName(stemPass, f)}, Queue{First: first, Last: last, Bypass: true}),
 			rule(Queue{First: first, Last: last}),
 		}})
@@ -276,8 +276,13 @@ func chainRules(chain string, f configs.Family) [][]Statement {
 			{MatchTCP{}, MatchNew{}, MatchUntagged{}, VerdictMap{destination, setName(stemGuard, f)}},
 		}
 	case chainControl:
+		// What ends a connection or points into its data has no payload, and must not overtake what has.
 		return [][]Statement{
 			{MatchTCP{}, MatchInSet{original, setName(stemControl, f)}, MatchPayload{}, Goto{setName(stemInspect, f)}},
+			{
+				MatchTCP{}, MatchFlags{Flags: FIN | RST | URG}, MatchTracked{}, MatchInSet{original, setName(stemControl, f)},
+				Goto{setName(stemInspect, f)},
+			},
 		}
 	case chainEmpty:
 		return [][]Statement{

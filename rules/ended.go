@@ -17,8 +17,6 @@ const priorityRaw = -300
 type (
 	// MatchEnded matches connections with EndedLabel.
 	MatchEnded struct{}
-	// MatchNoReset matches TCP segments that are no reset. Resets go their way: ours belong to the marked connections too.
-	MatchNoReset struct{}
 	// MatchProvoking matches packets with ProvokingPriority.
 	MatchProvoking struct{}
 	// NoTrack hides a packet from connection tracking.
@@ -35,7 +33,8 @@ func provokeChain() *Chain {
 func endedRules(chain string) []Rule {
 	switch chain {
 	case chainEmpty, chainEmptyInput, chainAssignOutput:
-		return []Rule{rule(MatchTCP{}, MatchEnded{}, MatchNoReset{}, RejectReset{})}
+		// Resets go their way: ours belong to the marked connections too.
+		return []Rule{rule(MatchTCP{}, MatchEnded{}, MatchFlags{Flags: RST, None: true}, RejectReset{})}
 	case chainProvoke:
 		return []Rule{rule(MatchProvoking{}, NoTrack{})}
 	}

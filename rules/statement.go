@@ -71,6 +71,9 @@ type (
 	MatchTCP struct{}
 	// MatchNew matches the first packet of a connection.
 	MatchNew struct{}
+	// MatchTracked matches packets of connections. A reset of our own that answers the first packet of one is not among
+	// them: it is related (net/netfilter/nf_conntrack_core.c, nf_conntrack_attach).
+	MatchTracked struct{}
 	// MatchDNATed matches connections whose destination was translated.
 	MatchDNATed struct{}
 	// MatchInSet matches where the key is in the set.
@@ -83,8 +86,8 @@ type (
 	MatchPayload struct{}
 	// MatchOpaque matches connections with OpaqueLabel.
 	MatchOpaque struct{}
-	// MatchTLSRecord matches packets whose payload begins like a TLS record: content type 20 to 23 (RFC 8446, 5.1).
-	MatchTLSRecord struct{}
+	// MatchTLSData matches packets whose payload begins like a TLS record of application data.
+	MatchTLSData struct{}
 )
 
 // The actions.
@@ -131,6 +134,10 @@ type (
 	Goto struct{ Chain string }
 )
 
+// TLSData is how a TLS record of application data begins: content type 23, and the first byte of every version (RFC 8446,
+// section 5.1).
+const TLSData = 0x1703
+
 // HashSeed is the seed of source-hash, the same on every box so that all of them agree.
 const HashSeed = 0x66747076
 
@@ -142,6 +149,9 @@ func (MatchTCP) Text() string { return "meta l4proto tcp" }
 
 // Text implements Statement.
 func (MatchNew) Text() string { return "ct state new" }
+
+// Text implements Statement.
+func (MatchTracked) Text() string { return "ct state established,new" }
 
 // Text implements Statement.
 func (MatchDNATed) Text() string { return "ct status dnat" }
@@ -158,9 +168,6 @@ func (MatchOpaque) Text() string { return fmt.Sprintf("ct label %d", OpaqueLabel
 // Text implements Statement.
 func (MatchEnded) Text() string { return fmt.Sprintf("ct label %d", EndedLabel) }
 
-// Text implements Statement.
-func (MatchNoReset) Text() string { return "tcp flags & rst == 0x0" }
-
 // Text implements Statement. A priority is written as the major and minor number of a traffic class.
 func (MatchProvoking) Text() string {
 	return fmt.Sprintf("meta priority %x:%x", ProvokingPriority>>16, ProvokingPriority&0xffff)
@@ -170,7 +177,7 @@ func (MatchProvoking) Text() string {
 func (NoTrack) Text() string { return "notrack" }
 
 // Text implements Statement.
-func (MatchTLSRecord) Text() string { return "@ih,0,8 20-23" }
+func (MatchTLSData) Text() string { return fmt.Sprintf("@ih,0,16 %#x", TLSData) }
 
 // Text implements Statement.
 func (s VerdictMap) Text() string { return s.Key.text() + " vmap @" + s.Map }

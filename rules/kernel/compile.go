@@ -80,6 +80,8 @@ func statement(s rules.Statement, native bool) ([]expr.Any, error) {
 		}, nil
 	case rules.MatchNew:
 		return ctBit(expr.CtKeySTATE, expr.CtStateBitNEW), nil
+	case rules.MatchTracked:
+		return ctBit(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitNEW), nil
 	case rules.MatchExpected:
 		return ctBit(expr.CtKeySTATUS, ipsExpected), nil
 	case rules.MatchDNATed:
@@ -95,22 +97,24 @@ func statement(s rules.Statement, native bool) ([]expr.Any, error) {
 			Type: expr.LimitTypePkts, Rate: s.PerSecond, Unit: expr.LimitTimeSecond, Burst: s.Burst, Over: true,
 		}), nil
 	case rules.MatchPayload:
-		return firstByte(0, 255), nil
-	case rules.MatchTLSRecord:
-		return firstByte(20, 23), nil
+		return []expr.Any{ // any first byte will do
+			&expr.Payload{DestRegister: reg1, Base: payloadInner, Offset: 0, Len: 1},
+			&expr.Cmp{Op: expr.CmpOpGte, Register: reg1, Data: []byte{0}},
+			&expr.Cmp{Op: expr.CmpOpLte, Register: reg1, Data: []byte{255}},
+		}, nil
+	case rules.MatchTLSData:
+		return []expr.Any{
+			&expr.Payload{DestRegister: reg1, Base: payloadInner, Offset: 0, Len: 2},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binary.BigEndian.AppendUint16(nil, rules.TLSData)},
+		}, nil
+	case rules.MatchFlags:
+		return tcpFlags(s), nil
 	case rules.MatchUntagged:
 		return untagged(s), nil
 	case rules.MatchOpaque:
 		return label(rules.OpaqueLabel), nil
 	case rules.MatchEnded:
 		return label(rules.EndedLabel), nil
-	case rules.MatchNoReset:
-		const flags, rst = 13, 1 << 2 // offset of the flags in the TCP header
-		return []expr.Any{
-			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: flags, Len: 1},
-			&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 1, Mask: []byte{rst}, Xor: []byte{0}},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{0}},
-		}, nil
 	case rules.MatchProvoking:
 		return []expr.Any{
 			&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: reg1},
@@ -168,7 +172,7 @@ func action(s rules.Statement, native bool) ([]expr.Any, error) {
 	return nil, fmt.Errorf("no expression for statement %T: this is a bug, please report it", s)
 }
 
-// ctBit matches where a bit of a conntrack word is set.
+// ctBit matches where one of these bits of a conntrack word is set.
 func ctBit(key expr.CtKey, bit uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Ct{Key: key, Register: reg1},
@@ -180,12 +184,16 @@ func ctBit(key expr.CtKey, bit uint32) []expr.Any {
 	}
 }
 
-// firstByte matches packets whose TCP payload begins with a byte of that range.
-func firstByte(from, to byte) []expr.Any {
+// tcpFlags matches segments by their flags, which lie at the 14th byte of the TCP header.
+func tcpFlags(s rules.MatchFlags) []expr.Any {
+	op := expr.CmpOpNeq
+	if s.None {
+		op = expr.CmpOpEq
+	}
 	return []expr.Any{
-		&expr.Payload{DestRegister: reg1, Base: payloadInner, Offset: 0, Len: 1},
-		&expr.Cmp{Op: expr.CmpOpGte, Register: reg1, Data: []byte{from}},
-		&expr.Cmp{Op: expr.CmpOpLte, Register: reg1, Data: []byte{to}},
+		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
+		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 1, Mask: []byte{byte(s.Flags)}, Xor: []byte{0}},
+		&expr.Cmp{Op: op, Register: reg1, Data: []byte{0}},
 	}
 }
 

@@ -37,6 +37,13 @@ func TestTLSPassesByTheQueue(t *testing.T) {
 				t.Errorf("the helper read %d of 100 TLS records", got-before)
 			}
 
+			// What is no application data is read: the engine sees the end of TLS coming.
+			for _, other := range []string{"\x15\x03\x03\x00\x02\x01\x00", "\x16\x03\x03\x00\x01x", "\x14\x03\x03\x00\x01\x01", "\x17\r\n"} {
+				before := f.figures(t).Packets
+				e.toServer(t, other, other)
+				eventually(t, fmt.Sprintf("%q is read", other), func() bool { return f.figures(t).Packets > before })
+			}
+
 			// CCC (RFC 4217, section 12.3) is encrypted; what follows it is not.
 			e.toServer(t, record("CCC"), record("CCC"))
 			e.toClient(t, record("200"), record("200"))
@@ -44,7 +51,7 @@ func TestTLSPassesByTheQueue(t *testing.T) {
 			e.toClient(t, "229 Entering Extended Passive Mode (|||50000|)\r\n", "229 Entering Extended Passive Mode (|||50000|)\r\n")
 			eventually(t, "the label is gone: what looks like a record is read again", func() bool {
 				before := f.figures(t).Packets
-				e.toServer(t, "\x17\r\n", "\x17\r\n")
+				e.toServer(t, "\x17\x03\r\n", "\x17\x03\r\n")
 				return f.figures(t).Packets > before
 			})
 			if n := f.figures(t).Expectations["created"]; n == 0 {
