@@ -106,10 +106,11 @@ bench-health: build
 bench-go:
 	go test -run '^$$' -bench . -benchmem ./configs ./rules/... ./helper/... ./health
 
-# Each fuzz target for FUZZTIME.
+# Each fuzz target for FUZZTIME, and the search of helper/ftp over SEARCH dialogues.
 FUZZTIME ?= 60s
+SEARCH ?= 1000000
 fuzz:
-	tests/fuzz $(FUZZTIME)
+	tests/fuzz $(FUZZTIME) $(SEARCH)
 
 # Installs the program, its documents and units; nothing is enabled or started. An existing configuration stays.
 SHARE := $(DESTDIR)$(PREFIX)/share

@@ -1,0 +1,100 @@
+package ftp
+
+import (
+	"bytes"
+	"time"
+)
+
+// excuse says why a legitimate transfer cannot be made to work, or nothing. from and to are the reply's place in the
+// server's stream.
+func (h *honest) excuse(from, to int) string {
+	w := h.w
+	server, client := &w.ends[FromServer], &w.ends[FromClient]
+	for _, way := range [...]way{wayOf(server.gens[h.x.from:min(h.x.to, len(server.gens))]), wayOf(client.gens[from:to])} {
+		switch {
+		case way.unread:
+			return "it passed while no helper ran"
+		case way.straddles: // what went on cannot be taken back, and nobody remembers it
+			return "a helper ended in the middle of it"
+		case way.opaque: // after CCC, until a whole line in one segment says so
+			return "it passed as TLS"
+		}
+	}
+	if from < to && h.x.to > h.x.from && client.gens[from] != server.gens[h.x.from] && w.now-h.x.asked > creditTime-5*time.Second {
+		return "a helper that did not see the command sees a reply that comes late"
+	}
+	return ""
+}
+
+// readTLS takes a record, and says the next.
+func (h *honest) readTLS() bool {
+	rest := h.t.got[h.at:]
+	if len(rest) < 5 {
+		return false
+	}
+	n := 5 + int(rest[3])<<8 + int(rest[4])
+	if rest[0] < 20 || rest[0] > 23 {
+		h.w.fault("tls", "client reads %q in TLS", rest)
+		return false
+	}
+	if len(rest) < n {
+		return false
+	}
+	h.at += n
+	h.line = h.at
+	h.inTLS--
+	h.waits = false
+	switch {
+	case h.inTLS > 0:
+		h.tlsRecord()
+	case h.ccc:
+		h.w.push(event{at: h.w.now + h.w.dice.ms(0, 300), kind: evThink})
+	default:
+		h.over = true
+	}
+	return true
+}
+
+// tlsRecord says something in TLS: the last one is CCC, if there is one.
+func (h *honest) tlsRecord() {
+	what := "R"
+	if h.inTLS == 1 && h.ccc {
+		what = "C"
+	}
+	h.say(record(h.w.dice, what))
+}
+
+// judgeHonest: what a legitimate client and its server say reaches the other, but for announcements.
+func (w *world) judgeHonest() {
+	for _, dir := range [...]Direction{FromClient, FromServer} {
+		said, got := w.ends[dir].buf, w.ends[1-dir].got
+		for at := 0; at < len(got); {
+			n := bytes.IndexByte(said[at:], '\n') + 1
+			if n == 0 {
+				n = len(said) - at
+			}
+			end := min(at+n, len(got))
+			if !bytes.Equal(said[at:end], got[at:end]) && !announces(dir, said[at:at+n]) {
+				w.fault("changed", "%q of the %v became %q", said[at:end], dir, got[at:end])
+			}
+			at += n
+		}
+	}
+}
+
+// announces reports whether a line may be changed. The last TLS record may stand before it.
+func announces(dir Direction, line []byte) bool {
+	verbs := [...]string{"PORT ", "EPRT "}
+	if dir == FromServer {
+		verbs = [...]string{"227", "229"}
+	}
+	line = bytes.ToUpper(line)
+	for _, verb := range verbs {
+		for k := 0; k < len(line); k++ {
+			if bytes.HasPrefix(line[k:], []byte(verb)) && (k == 0 || !printable(line[:k])) {
+				return true
+			}
+		}
+	}
+	return false
+}
