@@ -32,15 +32,16 @@ var outcomeNames = [numOutcomes]string{
 type unread uint8
 
 const (
-	unreadMalformed unread = iota
-	unreadNoConnection
+	unreadMalformed    unread = iota
+	unreadNoConnection        // it was let go with a spoilt checksum: TCP sends it again
 	unreadNoVIP
-	unreadLookup // it was dropped: TCP sends it again
+	unreadLookup  // it was dropped: TCP sends it again
+	unreadUnknown // it was dropped: its connection stays unknown
 
 	numUnread
 )
 
-var unreadNames = [numUnread]string{"malformed", "no_connection", "no_vip", "lookup"}
+var unreadNames = [numUnread]string{"malformed", "no_connection", "no_vip", "lookup", "unknown"}
 
 // counters count what happens, from the start on.
 type counters struct {

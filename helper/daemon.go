@@ -42,6 +42,7 @@ type Daemon struct {
 	flows    *flows
 	quota    *quota
 	elders   *elders
+	spoilt   spoilt
 	count    counters
 	deaf     atomic.Bool // conntrack does not tell us of its events
 

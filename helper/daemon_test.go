@@ -195,9 +195,9 @@ func TestNotOurs(t *testing.T) {
 	h := newHost(t, twoArm)
 	h.id = 2
 	h.d.handle(h.worker, h.queue, 1, []byte("no packet at all"))
-	h.want(1, "accept")
+	h.want(1, "drop")
 	h.d.handle(h.worker, h.queue, 2, segment(t, at("10.0.0.1:1"), at("10.0.0.2:2"), 1, "PASV\r\n"))
-	h.want(2, "accept")
+	h.want(2, "spoilt")
 	h.tracker.conn.VIP = at("192.0.2.99:21")
 	h.want(h.send(ftp.FromServer, "220 ready\r\n"), "accept")
 	if n := h.paths(); n != 0 {

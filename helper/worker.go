@@ -35,8 +35,8 @@ func (d *Daemon) decide(w *worker, q verdicts, id uint32, b []byte, now time.Tim
 	p, err := packet.Parse(b)
 	if err != nil {
 		d.count.unread[unreadMalformed].Add(1)
-		d.log.Warn("a queued packet cannot be read and passes", "err", err)
-		d.check(q.accept(id))
+		d.log.Warn("a queued packet is dropped: it cannot be read", "err", err)
+		d.check(q.drop(id))
 		return
 	}
 	s := d.sessions.find(path{p.Src, p.Dst})
@@ -47,6 +47,10 @@ func (d *Daemon) decide(w *worker, q verdicts, id uint32, b []byte, now time.Tim
 	if s == nil {
 		var why unread
 		if s, why = d.begin(w.tracker, p, now); s == nil {
+			if why == unreadNoConnection {
+				d.unconfirmed(q, id, p, now)
+				return
+			}
 			d.count.unread[why].Add(1)
 			if why == unreadLookup {
 				d.check(q.drop(id)) // TCP sends it again, and then it may be read
@@ -73,7 +77,6 @@ func (d *Daemon) begin(tracker Tracker, p packet.Packet, now time.Time) (*sessio
 	conn := entry.Connection
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		d.log.Warn("a packet passes unread: conntrack does not know its connection", "src", p.Src, "dst", p.Dst)
 		return nil, unreadNoConnection
 	case err != nil:
 		d.log.Warn("a packet is dropped, for TCP to send it again: conntrack cannot be asked about it",

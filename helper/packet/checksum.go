@@ -30,6 +30,13 @@ func (p *Packet) FixChecksum() {
 	binary.BigEndian.PutUint16(t[tcpChecksum:], ^fold(sum(p.pseudo(), t)))
 }
 
+// SpoilChecksum gives the packet a TCP checksum that is wrong, so that its receiver drops it. The IPv4 header stays
+// right: routers check that one.
+func (p *Packet) SpoilChecksum() {
+	p.FixChecksum()
+	p.ip[p.tcp+tcpChecksum+1] ^= 1
+}
+
 // ChecksumOK reports whether the TCP checksum is right. With checksum offload
 // a local packet may carry a partial one that the device completes.
 func (p *Packet) ChecksumOK() bool {

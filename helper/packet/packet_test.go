@@ -249,3 +249,24 @@ func BenchmarkSetPayload(b *testing.B) {
 		}
 	}
 }
+
+// TestSpoilChecksum: the receiver must not take the packet, whatever its checksum was.
+func TestSpoilChecksum(t *testing.T) {
+	for i := range 1 << 12 {
+		payload := string([]byte{byte(i), byte(i >> 4), '\r', '\n'})
+		for _, b := range [][]byte{packet4(t, payload), packet6(t, payload), packet6Ext(t, payload)} {
+			p, err := Parse(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.SpoilChecksum()
+			if p.ChecksumOK() {
+				t.Fatalf("payload %q: the checksum is right", payload)
+			}
+			p.SpoilChecksum()
+			if p.ChecksumOK() {
+				t.Fatalf("payload %q: spoilt twice, the checksum is right", payload)
+			}
+		}
+	}
+}
