@@ -53,6 +53,7 @@ type counters struct {
 	events       [ftp.NumKinds]atomic.Uint64
 	expectations [numOutcomes]atomic.Uint64
 	unread       [numUnread]atomic.Uint64
+	throttled    atomic.Uint64
 	opened       atomic.Uint64
 	failed       [journal.NumCauses]atomic.Uint64
 	transfers    [journal.NumModes][journal.NumDirections]transferCounters
@@ -107,7 +108,7 @@ func (d *Daemon) Figures() live.Figures {
 		Refusals: map[string]uint64{}, Events: map[string]uint64{}, Unread: map[string]uint64{},
 		Data:    map[string]uint64{"opened": c.opened.Load()},
 		Awaited: uint64(d.quota.taken()), Transfers: c.transferFigures(), Queues: d.queueFigures(), Latency: d.latencyFigures(),
-		Conntrack: conntrackFigures(),
+		Conntrack: conntrackFigures(), Throttled: c.throttled.Load(),
 	}
 	for i := range c.commands {
 		if n := c.commands[i].Load(); n > 0 {

@@ -62,7 +62,7 @@ func New(cfg *configs.Config, log *slog.Logger, opts Options) *Daemon {
 	}
 	d.view.Store(newView(cfg))
 	for i := range cfg.Helper.Queues {
-		d.workers = append(d.workers, &worker{number: cfg.Helper.FirstQueue + uint16(i)})
+		d.workers = append(d.workers, newWorker(cfg.Helper.FirstQueue+uint16(i)))
 	}
 	return d
 }

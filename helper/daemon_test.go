@@ -55,7 +55,8 @@ func newHost(t *testing.T, conn Connection) *host {
 	h.d = New(cfg, slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Options{})
 	h.d.asker = h.tracker
 	h.d.elders.complete(1)
-	h.worker = &worker{number: 2100, tracker: h.tracker}
+	h.worker = newWorker(2100)
+	h.worker.tracker = h.tracker
 	h.d.workers = []*worker{h.worker}
 	return h
 }
@@ -286,7 +287,8 @@ func TestConcurrent(t *testing.T) {
 	h := newHost(t, twoArm)
 	var wait sync.WaitGroup
 	for dir, text := range map[ftp.Direction]string{ftp.FromClient: "NOOP\r\n", ftp.FromServer: "200 ok\r\n"} {
-		q, w := &fakeQueue{t: t, verdicts: map[uint32]string{}}, &worker{tracker: h.tracker}
+		q, w := &fakeQueue{t: t, verdicts: map[uint32]string{}}, newWorker(2100)
+		w.tracker = h.tracker
 		wait.Go(func() {
 			p := twoArm.paths()[dir]
 			for i := range uint32(200) {

@@ -79,7 +79,8 @@ func TestMemoryOfIdleSessions(t *testing.T) {
 	tracker := &crowdTracker{backend: netip.MustParseAddrPort("10.2.0.11:21"), vip: netip.MustParseAddrPort("192.0.2.10:21")}
 	d := New(testConfig(t), slog.New(slog.DiscardHandler), Options{})
 	d.elders.complete(1)
-	w := &worker{number: 2100, tracker: tracker}
+	w := newWorker(2100)
+	w.tracker = tracker
 	var b []byte
 	before := heapInUse()
 	for i := range sessions {

@@ -2,9 +2,11 @@ package helper
 
 import (
 	"errors"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
+	"ftpvip/helper/fair"
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/packet"
 )
@@ -15,41 +17,48 @@ type worker struct {
 	queue   *queue
 	tracker Tracker
 	out     []ftp.Verdict // of the current packet; reused
+	shares  *fair.Shares
+	idle    moment // since when it has waited for the current packet
 
 	busy    atomic.Int64 // when the handling of a packet began, in Unix nanoseconds; 0: the loop waits for one
 	handled atomic.Uint64
 	latency latency
 }
 
+func newWorker(number uint16) *worker { return &worker{number: number, shares: fair.New()} }
+
 // handle gives one packet its verdict, or leaves it to its session.
 func (d *Daemon) handle(w *worker, q verdicts, id uint32, b []byte) {
 	now := time.Now()
 	w.busy.Store(now.UnixNano())
-	d.decide(w, q, id, b, now)
-	w.latency.observe(time.Since(now))
+	client := d.decide(w, q, id, b, now)
+	took := time.Since(now)
+	w.latency.observe(took)
 	w.handled.Add(1)
+	d.charge(w, client, now, took)
 	w.busy.Store(0)
 }
 
-func (d *Daemon) decide(w *worker, q verdicts, id uint32, b []byte, now time.Time) {
+// decide returns the client whose packet it was; an invalid address where that is not known.
+func (d *Daemon) decide(w *worker, q verdicts, id uint32, b []byte, now time.Time) (client netip.Addr) {
 	p, err := packet.Parse(b)
 	if err != nil {
 		d.count.unread[unreadMalformed].Add(1)
 		d.log.Warn("a queued packet is dropped: it cannot be read", "err", err)
 		d.check(q.drop(id))
-		return
+		return client
 	}
 	s := d.sessions.find(path{p.Src, p.Dst})
 	if s == nil && len(p.Payload) == 0 { // nothing to read, and nothing of it waits here
 		d.check(q.accept(id))
-		return
+		return client
 	}
 	if s == nil {
 		var why unread
 		if s, why = d.begin(w.tracker, p, now); s == nil {
 			if why == unreadNoConnection {
 				d.unconfirmed(q, id, p, now)
-				return
+				return client
 			}
 			d.count.unread[why].Add(1)
 			if why == unreadLookup {
@@ -57,10 +66,16 @@ func (d *Daemon) decide(w *worker, q verdicts, id uint32, b []byte, now time.Tim
 			} else {
 				d.check(q.accept(id))
 			}
-			return
+			return client
 		}
 	}
+	client = s.conn.Client.Addr()
+	if s.direction(p.Src) == ftp.FromClient && len(p.Payload) > 0 && d.throttled(client, now) {
+		d.check(q.drop(id)) // a reset would not be sent again
+		return client
+	}
 	d.check(s.handle(w, q, id, p, now))
+	return client
 }
 
 // check tells of a verdict that the kernel did not take.

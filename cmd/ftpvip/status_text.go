@@ -102,6 +102,9 @@ func writeFigures(b *strings.Builder, f *live.Figures, now time.Time) {
 			fmt.Fprintf(b, "  packets unread, %s: %d\n", strings.ReplaceAll(name, "_", " "), n)
 		}
 	}
+	if f.Throttled > 0 {
+		fmt.Fprintf(b, "  packets dropped of clients that used more than their share: %d\n", f.Throttled)
+	}
 	if n := f.Latency.Count(); n > 0 {
 		mean := time.Duration(f.Latency.Sum / float64(n) * float64(time.Second))
 		fmt.Fprintf(b, "  verdicts: %d, after %s on average\n", n, mean.Round(time.Microsecond))

@@ -31,6 +31,7 @@ type Figures struct {
 
 	Packets      uint64            `json:"packets"`
 	Unread       map[string]uint64 `json:"unread"`       // packets that no session read, by reason
+	Throttled    uint64            `json:"throttled"`    // packets dropped because their client used more than its share
 	Commands     map[string]uint64 `json:"commands"`     // by verb
 	Rewrites     map[string]uint64 `json:"rewrites"`     // by announcing verb
 	Expectations map[string]uint64 `json:"expectations"` // by outcome

@@ -22,7 +22,7 @@ type collector struct {
 	expectations, awaited, data              *prometheus.Desc
 	refusals, events                         *prometheus.Desc
 	transfers, uncounted, bytes              *prometheus.Desc
-	packets, unread                          *prometheus.Desc
+	packets, unread, throttled               *prometheus.Desc
 	queueWaiting, queuePackets, queueDropped *prometheus.Desc
 	conntrack, conntrackMax, conntrackDrops  *prometheus.Desc
 	verdicts                                 *prometheus.Desc
@@ -47,6 +47,7 @@ func newCollector(figures func() live.Figures) *collector {
 		bytes:          desc("transfer_bytes_total", "Bytes of finished data connections, with IP and TCP headers.", "mode", "direction"),
 		packets:        desc("packets_total", "Control packets handled."),
 		unread:         desc("packets_unread_total", "Control packets that no session read.", "reason"),
+		throttled:      desc("packets_throttled_total", "Control packets dropped because their client used more than its share of the helper."),
 		queueWaiting:   desc("queue_waiting", "Packets without a verdict.", "queue"),
 		queuePackets:   desc("queue_packets_total", "Packets that the kernel handed out.", "queue"),
 		queueDropped:   desc("queue_dropped_total", "Packets that the kernel dropped for want of room.", "queue", "reason"),
@@ -61,7 +62,7 @@ func newCollector(figures func() live.Figures) *collector {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.build, c.started, c.sessions, c.current, c.commands, c.rewrites, c.expectations, c.awaited, c.data, c.refusals,
-		c.events, c.transfers, c.uncounted, c.bytes, c.packets, c.unread, c.queueWaiting, c.queuePackets, c.queueDropped,
+		c.events, c.transfers, c.uncounted, c.bytes, c.packets, c.unread, c.throttled, c.queueWaiting, c.queuePackets, c.queueDropped,
 		c.conntrack, c.conntrackMax, c.conntrackDrops, c.verdicts,
 	} {
 		ch <- d
@@ -100,6 +101,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(c.packets, f.Packets)
 	each(c.unread, f.Unread)
+	counter(c.throttled, f.Throttled)
 	for _, q := range f.Queues {
 		number := strconv.Itoa(int(q.Number))
 		gauge(c.queueWaiting, float64(q.Waiting), number)

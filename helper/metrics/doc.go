@@ -19,6 +19,7 @@
 //	ftpvip_transfer_bytes_total            counter    mode, direction  with IP and TCP headers; needs nf_conntrack_acct
 //	ftpvip_packets_total                   counter                     control packets handled
 //	ftpvip_packets_unread_total            counter    reason           of them, those that no session read
+//	ftpvip_packets_throttled_total         counter                     packets dropped because their client used more than its share
 //	ftpvip_queue_waiting                   gauge      queue            packets without a verdict
 //	ftpvip_queue_packets_total             counter    queue            packets that the kernel handed out
 //	ftpvip_queue_dropped_total             counter    queue, reason    full: the queue; socket: the helper's buffer
