@@ -241,6 +241,9 @@ func (s *Session) command(want int, line string) (string, error) {
 	return reply, nil
 }
 
+// Conn is the connection, for who says and hears what a client does not.
+func (s *Session) Conn() net.Conn { return s.conn }
+
 func (s *Session) deadline() { _ = s.conn.SetDeadline(time.Now().Add(timeout)) }
 
 func addrPort(a net.Addr) netip.AddrPort {
