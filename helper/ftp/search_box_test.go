@@ -21,6 +21,7 @@ func (w *world) Open(d DataConn) error {
 		w.fault("open", "asked to open %+v", d)
 	}
 	if w.busy > 0 && (d.Passive || e.OneArm()) && int(d.Port)*7919%w.busy == 0 {
+		w.refusals++
 		return ErrPortBusy
 	}
 	w.trace("  open %v %v to %v", d.Command, d.At, d.To)

@@ -16,8 +16,8 @@ type transfer struct {
 	port     uint16 // of the client's, active mode
 	from, to int    // its command in the client's stream
 	asked    time.Duration
-	started  uint8 // engine when the command went off
-	read     bool  // the server read its address
+	refusals int  // of the world, before
+	read     bool // the server read its address
 	works    bool
 }
 
@@ -151,7 +151,7 @@ func (h *honest) command() {
 	from := h.written + len(first)
 	h.w.trace("client says %q", first+line)
 	h.say(first + d.randomCase(verb) + rest + "\r\n")
-	h.x = transfer{verb: verb, port: port, from: from, to: h.written, asked: h.w.now, started: h.w.gen}
+	h.x = transfer{verb: verb, port: port, from: from, to: h.written, asked: h.w.now, refusals: h.w.refusals}
 	if d.chance(10) {
 		h.t.keepalive()
 	}

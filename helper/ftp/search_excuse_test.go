@@ -20,6 +20,10 @@ func (h *honest) excuse(from, to int) string {
 			return "it passed as TLS"
 		}
 	}
+	pieces := h.pace < 3 || w.server.pace < 3 || w.loss > 0 || w.jitter > 0
+	if pieces && w.refusals > h.x.refusals {
+		return "its port was taken, and a part of the line may have gone on before that was known"
+	}
 	if from < to && h.x.to > h.x.from && client.gens[from] != server.gens[h.x.from] && w.now-h.x.asked > creditTime-5*time.Second {
 		return "a helper that did not see the command sees a reply that comes late"
 	}

@@ -78,7 +78,7 @@ func (h *hostile) phrase() string {
 	case 10:
 		s = pick(d, "EPSV", "EPSV ALL", "STAT", "QUIT")
 	case 11:
-		s = pick(d, "AUTH TLS", "AUTH SSL", "\x16\x03")
+		s = pick(d, "AUTH TLS", "AUTH SSL", "\x16\x03", "AUTH TLS\r\n"+record(d, "R"), record(d, "C"))
 	case 12:
 		n := pick(d, 500, 511, 512, 513, 700, 1023, 2000)
 		b := make([]byte, n)

@@ -77,6 +77,7 @@ type world struct {
 	scratch  []byte
 	opens    []opened
 	busy     int // one port in so many is taken
+	refusals int // for that
 	slop     time.Duration
 	sent     [2][]int16 // what passed at each position, -1 nothing
 	sentGen  [2][]uint8
