@@ -69,7 +69,7 @@ func (h *honest) roll(w *world) {
 			h.script = append(h.script, "EPSV ALL")
 			h.all = true
 		case k == 12 && w.server.telnet:
-			h.script = append(h.script, pick(d, "ABOR", "\xff\xf4\xff\xf2ABOR", "\xff\xf4\xf2ABOR"))
+			h.script = append(h.script, pick(d, "ABOR", "\xff\xf4\xff\xf2ABOR", "\xff\xf4\xff\xf2ABOR"))
 		case k == 13 && d.chance(30):
 			h.script = append(h.script, "AUTH TLS")
 		default:

@@ -40,16 +40,18 @@ type server struct {
 	text     int  // which words
 	pace     int
 
-	queue  []piece // what is to be said
-	said   int     // bytes handed to TCP
-	busy   bool
-	tls    bool
-	tlsAt  []int // where in the client's stream TLS starts and ends, in turns
-	tlsOut []int // the same in the server's stream
-	port   uint16
-	active bool // the transfer that is set up is an active one
-	works  bool // it will come
-	line   []byte
+	queue             []piece // what is to be said
+	said              int     // bytes handed to TCP
+	busy              bool
+	tls               bool
+	tlsAt             []int // where in the client's stream TLS starts and ends, in turns
+	tlsOut            []int // the same in the server's stream
+	spoke             bool  // TLS: then what is said in it, or after it, is its own decision
+	spokeAt, spokeOut int   // from here on
+	port              uint16
+	active            bool // the transfer that is set up is an active one
+	works             bool // it will come
+	line              []byte
 }
 
 func (s *server) roll(w *world) {
@@ -191,7 +193,7 @@ func (s *server) read() {
 func (s *server) readTLS() bool {
 	rest := s.t.got[s.at:]
 	if rest[0] < 20 || rest[0] > 23 { // not TLS: the handshake fails
-		if !s.falls {
+		if !s.falls || s.spoke {
 			s.at = len(s.t.got)
 			return true
 		}
@@ -208,6 +210,9 @@ func (s *server) readTLS() bool {
 		return false
 	}
 	last := rest[5] == 'C' // CCC
+	if !s.spoke {
+		s.spoke, s.spokeAt, s.spokeOut = true, s.at, s.said
+	}
 	s.at += n
 	s.sayIn(0, record(s.w.dice, "S"))
 	if last {

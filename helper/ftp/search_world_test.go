@@ -82,6 +82,7 @@ type world struct {
 	sent     [2][]int16 // what passed at each position, -1 nothing
 	sentGen  [2][]uint8
 	restarts []time.Duration
+	spoken   [2]bool // this engine passed something
 
 	// The network.
 	loss, dup, jitter int // of a hundred
