@@ -161,10 +161,10 @@ func (w *world) forward(p packet) {
 	took := len(w.ends[1-p.dir].got)
 	first := !w.spoken[p.dir]
 	w.spoken[p.dir] = true
-	if first && len(p.b) == 1 && p.gen > 1 {
+	if first && len(p.b) == 1 && (p.gen > 1 || w.gone) {
 		took = at + 1 // perhaps a keepalive of bytes that the engine never saw
 	}
-	if at+len(p.b) > took && at <= took+window && p.gen > 0 {
+	if at+len(p.b) > took && at <= took+window && p.gen > 0 && p.gen&inTLS == 0 {
 		for n := at + len(p.b); len(w.sent[p.dir]) < n; {
 			w.sent[p.dir] = append(w.sent[p.dir], -1)
 			w.sentGen[p.dir] = append(w.sentGen[p.dir], 0)
@@ -188,12 +188,14 @@ type way struct {
 	unread    bool // no engine was there for some of them
 	opaque    bool // they passed as TLS
 	straddles bool // several engines passed them
+	gen       uint8
 }
 
 func wayOf(gens []uint8) (v way) {
 	for _, g := range gens {
 		v.unread = v.unread || g == 0
 		v.opaque = v.opaque || g&inTLS != 0
+		v.gen = g &^ inTLS
 		v.straddles = v.straddles || (g^gens[0])&^inTLS != 0
 	}
 	return v
