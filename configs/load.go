@@ -31,9 +31,20 @@ func Load(path string, v *viper.Viper) (*Config, error) {
 
 // LoadText is Load that also returns the file's text.
 func LoadText(path string, v *viper.Viper) (*Config, []byte, error) {
-	data, err := read(path)
+	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, unreadable(path, err)
+	}
+	defer f.Close()
+	return LoadOpen(path, f, v)
+}
+
+// LoadOpen is LoadText for a file that is open already; path is its name in messages.
+func LoadOpen(path string, file io.Reader, v *viper.Viper) (*Config, []byte, error) {
+	// A limited read, not Stat: it may be a pipe or a device.
+	data, err := io.ReadAll(io.LimitReader(file, maxSize+1))
+	if err != nil {
+		return nil, nil, unreadable(path, err)
 	}
 	cfg, err := Parse(path, data, v)
 	return cfg, data, err
@@ -59,22 +70,7 @@ func Parse(name string, data []byte, v *viper.Viper) (*Config, error) {
 	return cfg, nil
 }
 
-// read returns the file's bytes, or a *Error that says what an admin can do.
-func read(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, unreadable(path, err)
-	}
-	defer f.Close()
-
-	// A limited read, not Stat: the path may be a pipe or a device.
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err != nil {
-		return nil, unreadable(path, err)
-	}
-	return data, nil
-}
-
+// unreadable is a *Error that says what an admin can do.
 func unreadable(path string, err error) error {
 	p := Problem{Message: "cannot be read", Remedy: "check the path given with --config"}
 	switch {

@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"ftpvip/configs/statedir"
 )
 
 // rawList is a list of prefixes: some in the file itself, some in a file of their own.
@@ -129,22 +130,13 @@ func (c *checker) prefixFile(f field[string]) []netip.Prefix {
 
 // readList reads a regular file: a pipe or a device might never end.
 func readList(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	data, err := statedir.ReadRegular(path, maxListSize)
 	switch {
-	case err != nil:
-		return nil, fmt.Errorf("cannot be read: %w", pathless(err))
-	case !info.Mode().IsRegular():
+	case errors.Is(err, statedir.ErrNotRegular):
 		return nil, errors.New("is not a regular file")
-	case info.Size() > maxListSize:
+	case errors.Is(err, statedir.ErrTooLarge):
 		return nil, fmt.Errorf("is bigger than %d MiB", maxListSize>>20)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot be read: %w", pathless(err))
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxListSize))
-	if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("cannot be read: %w", pathless(err))
 	}
 	if strings.ContainsRune(string(data[:min(len(data), 512)]), 0) {

@@ -46,6 +46,11 @@ func TestExec(t *testing.T) {
 			}
 		})
 	}
+	apart := execTarget(`read -r pid _ _ _ _ session tty _ < /proc/self/stat; [ "$session $tty" = "$$ 0" ] &&
+		grep -q '^CapAmb:.0*$' /proc/self/status`, time.Minute)
+	if r := Exec(t.Context(), apart); r.Step != StepNone {
+		t.Errorf("not a session of its own, without a terminal and ambient capabilities: %s", r.Reason)
+	}
 	missing := execTarget("", time.Minute)
 	missing.Spec.Health.Command = []string{"/nowhere/check"}
 	if r := Exec(t.Context(), missing); r.Step != StepLocal || !strings.Contains(r.Reason, "/nowhere/check cannot be run") {

@@ -1,7 +1,6 @@
 package health
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -11,6 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"text/tabwriter"
+
+	"golang.org/x/sys/unix"
+
+	"ftpvip/configs/statedir"
+	"ftpvip/configs/terminal"
 )
 
 // The history is two files in the state directory: the current one, and the one before. It takes twice maxHistory.
@@ -18,6 +22,8 @@ const (
 	historyName = "health-history.jsonl"
 	historyOld  = "health-history.1.jsonl"
 	maxHistory  = 1 << 20 // bytes; some 4,000 events
+
+	maxHistoryRead = 64 << 20 // a round's events are written at once, also 10,000 of them
 )
 
 // AppendHistory adds events to the history in dir, one line of JSON each. The caller holds the lock.
@@ -34,13 +40,17 @@ func AppendHistory(dir string, events []Event) (err error) {
 		b.Write(line)
 		b.WriteByte('\n')
 	}
-	path := filepath.Join(dir, historyName)
-	if info, err := os.Stat(path); err == nil && info.Size() > maxHistory {
-		if err := os.Rename(path, filepath.Join(dir, historyOld)); err != nil {
+	d, err := statedir.Open(dir)
+	if err != nil {
+		return fmt.Errorf("writing the health history: %w", err)
+	}
+	defer d.Close()
+	if st, err := d.Stat(historyName); err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size > maxHistory {
+		if err := d.Rename(historyName, historyOld); err != nil {
 			return fmt.Errorf("rotating the health history: %w", err)
 		}
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := d.OpenFile(historyName, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("writing the health history: %w", err)
 	}
@@ -70,50 +80,51 @@ func torn(f *os.File) bool {
 
 // ReadHistory returns all events in dir, the oldest first, and how many lines could not be read.
 func ReadHistory(dir string) (events []Event, broken int, err error) {
+	d, err := statedir.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading the health history: %w", err)
+	}
+	defer d.Close()
 	for _, name := range []string{historyOld, historyName} {
-		f, err := os.Open(filepath.Join(dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
+		b, err := d.Read(name, maxHistoryRead)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			continue
-		}
-		if err != nil {
+		case errors.Is(err, statedir.ErrTooLarge):
+			err = fmt.Errorf("%w; remove it with `rm %s`", err, filepath.Join(dir, name))
+			fallthrough
+		case err != nil:
 			return nil, 0, fmt.Errorf("reading the health history: %w", err)
 		}
-		more, bad, err := decodeHistory(f)
-		_ = f.Close() // only read
-		if err != nil {
-			return nil, 0, fmt.Errorf("reading the health history: %w", err)
-		}
+		more, bad := decodeHistory(b)
 		events, broken = append(events, more...), broken+bad
 	}
 	return events, broken, nil
 }
 
-func decodeHistory(r io.Reader) (events []Event, broken int, err error) {
-	lines := bufio.NewReader(r)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if len(bytes.TrimSpace(line)) > 0 {
-			var e Event
-			if json.Unmarshal(line, &e) == nil && e.Pool != "" && e.Backend != "" {
-				events = append(events, e)
-			} else {
-				broken++
-			}
+func decodeHistory(b []byte) (events []Event, broken int) {
+	for line := range bytes.Lines(b) {
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
 		}
-		if errors.Is(err, io.EOF) {
-			return events, broken, nil
-		}
-		if err != nil {
-			return nil, 0, err
+		var e Event
+		if json.Unmarshal(line, &e) == nil && e.Pool != "" && e.Backend != "" {
+			events = append(events, e)
+		} else {
+			broken++
 		}
 	}
+	return events, broken
 }
 
 // WriteHistory writes events as a table.
 func WriteHistory(w io.Writer, events []Event) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, e := range events {
-		_, _ = fmt.Fprintf(tw, "%s\t%s\n", e.Time.Local().Format("2006-01-02 15:04:05"), e) // Flush has the error
+		_, _ = fmt.Fprintf(tw, "%s\t%s\n", e.Time.Local().Format("2006-01-02 15:04:05"), terminal.Line(e.String())) // Flush has the error
 	}
 	return tw.Flush()
 }

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
+
 	"slices"
 	"sync"
 
 	"ftpvip/configs"
+	"ftpvip/configs/statedir"
 )
 
 // Spec is what the bigger checks need to know of a backend and its pool. A round makes one for each backend.
@@ -54,12 +55,18 @@ func named(cfg *configs.Config, pool *configs.Pool, b configs.Backend) []netip.A
 	return slices.Concat([]netip.Addr{b.Addrs.V4}, b.Aliases, vips)
 }
 
+// Bounds of files that a configuration names, in bytes. Debian's list of authorities has some 220 KiB.
+const (
+	maxSecret = 64 << 10
+	maxRoots  = 8 << 20
+)
+
 // readPassword returns the password, or the first line of its file. Errors name the file and never its content.
 func readPassword(h configs.Health) (string, error) {
 	if h.PasswordFile == "" {
 		return string(h.Password), nil
 	}
-	b, err := os.ReadFile(h.PasswordFile)
+	b, err := statedir.ReadRegular(h.PasswordFile, maxSecret)
 	if err != nil {
 		return "", fmt.Errorf("password_file: %w", err)
 	}
@@ -75,7 +82,7 @@ func readRoots(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(file)
+	pem, err := statedir.ReadRegular(file, maxRoots)
 	if err != nil {
 		return nil, fmt.Errorf("tls.ca: %w", err)
 	}

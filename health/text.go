@@ -6,6 +6,8 @@ import (
 	"io"
 	"text/tabwriter"
 	"time"
+
+	"ftpvip/configs/terminal"
 )
 
 // WriteText writes the report as a table for a terminal, without colours. Warnings are not part of it: they are for
@@ -84,7 +86,7 @@ func (b BackendReport) reasonCell() string {
 	if s != "" {
 		s += "; "
 	}
-	return s + string(b.Step) + ": " + b.Reason
+	return s + terminal.Line(string(b.Step)+": "+b.Reason)
 }
 
 // age returns how long ago since was, in two units at most.

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"fmt"
 
-	"ftpvip/health/statefile"
+	"ftpvip/configs/statedir"
 )
 
 // WriteTextfile writes the report for the textfile collector of Prometheus's node_exporter, which reads *.prom of a
 // folder: at every moment there is a whole file.
 func WriteTextfile(path string, r Report) error {
-	if err := statefile.Replace(path, r.metrics(), 0o644); err != nil {
+	if err := statedir.Replace(path, r.metrics(), 0o644); err != nil {
 		return fmt.Errorf("writing the Prometheus textfile: %w", err)
 	}
 	return nil

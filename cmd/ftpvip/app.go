@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 	"sync/atomic"
 
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ftpvip/configs"
+	"ftpvip/configs/terminal"
 	"ftpvip/rules/change"
 )
 
@@ -36,6 +38,9 @@ type app struct {
 	log    *slog.Logger
 	change change.Runner // carries out the steps of what changes kernel and state files
 	file   atomic.Pointer[loaded]
+	seen   seen     // while we were root
+	waiter *waiter  // of apply --confirm
+	early  *os.File // the configuration, opened while we were root; nil: it is opened when it is needed
 }
 
 // exitError carries an exit code. Its error may be nil: then everything was said already.
@@ -55,8 +60,12 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // run executes a command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	a := &app{v: viper.New(), stdout: stdout, stderr: stderr, change: change.Plain}
-	return a.run(ctx, args)
+	return newApp(stdout, stderr).run(ctx, args)
+}
+
+// newApp makes all that is printed harmless to terminals.
+func newApp(stdout, stderr io.Writer) *app {
+	return &app{v: viper.New(), stdout: terminal.NewWriter(stdout), stderr: terminal.NewWriter(stderr), change: change.Plain}
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
@@ -141,11 +150,11 @@ func (a *app) root() *cobra.Command {
 			panic(err) // the flag was defined above
 		}
 	}
-	root.AddCommand(a.checkCommand(), a.applyCommand(), a.diffCommand(), a.flushCommand(), a.helperCommand(),
-		a.healthCommand(), a.statusCommand(), a.sessionsCommand(), a.versionCommand())
-	root.AddCommand(a.doctorCommand(), a.drainCommand(), a.disableCommand(), a.enableCommand(), a.weightCommand())
-	root.AddCommand(a.confirmCommand(), a.rollbackCommand(), a.awaitCommand())
-	root.AddCommand(a.docsCommand())
+	root.AddCommand(a.entering(a.checkCommand(), a.applyCommand(), a.diffCommand(), a.flushCommand(), a.helperCommand(),
+		a.healthCommand(), a.statusCommand(), a.sessionsCommand(),
+		a.doctorCommand(), a.drainCommand(), a.disableCommand(), a.enableCommand(), a.weightCommand(),
+		a.confirmCommand(), a.rollbackCommand(), a.awaitCommand())...)
+	root.AddCommand(a.versionCommand(), a.docsCommand())
 	return root
 }
 

@@ -23,6 +23,16 @@ func (a *app) applyCommand() *cobra.Command {
 	dryRun := cmd.Flags().Bool("dry-run", false, "change nothing, print the whole table as nft text")
 	confirm := cmd.Flags().Duration("confirm", 0, "roll back after this time, such as 60s, unless ftpvip confirm follows")
 	asJSON := outputFlag(cmd)
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if *dryRun || !cmd.Flags().Changed("confirm") {
+			return nil
+		}
+		if *confirm < time.Second || *confirm > maxConfirm {
+			return &exitError{exitUsage, fmt.Errorf("--confirm %s: allowed: 1s to %s", *confirm, maxConfirm)}
+		}
+		a.waiter, err = a.startWaiter(*confirm)
+		return err
+	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		json, err := asJSON()
 		if err != nil {
@@ -30,9 +40,6 @@ func (a *app) applyCommand() *cobra.Command {
 		}
 		if *dryRun {
 			return fail(a.dryRun(), exitFailure)
-		}
-		if cmd.Flags().Changed("confirm") && (*confirm < time.Second || *confirm > maxConfirm) {
-			return &exitError{exitUsage, fmt.Errorf("--confirm %s: allowed: 1s to %s", *confirm, maxConfirm)}
 		}
 		return fail(a.apply(cmd.Context(), *confirm, json), exitFailure)
 	}
@@ -74,6 +81,13 @@ const maxConfirm = 24 * time.Hour
 
 // apply makes the kernel match the file. With a time to confirm it is rolled back after that.
 func (a *app) apply(ctx context.Context, confirm time.Duration, asJSON bool) error {
+	if a.waiter != nil {
+		defer func() {
+			if err := a.waiter.leave(); err != nil {
+				a.log.Warn(err.Error())
+			}
+		}()
+	}
 	unlock, err := a.lock(ctx, lockChange, lockWait)
 	if err != nil {
 		return err
@@ -158,7 +172,7 @@ func (a *app) promise(r inforce.Record, next inforce.Applied, k *kernel.Kernel, 
 	}
 	steps := []change.Step{step}
 	if pending != nil {
-		steps = append(steps, a.waiting(pending, confirm))
+		steps = append(steps, a.waiting(pending))
 	}
 	return steps, pending, nil
 }

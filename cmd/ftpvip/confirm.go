@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,14 +57,13 @@ func newPending(after time.Duration) (*inforce.Pending, error) {
 func (a *app) awaitCommand() *cobra.Command {
 	cmd := verb("await-confirm", "Roll an apply back after some time unless it is confirmed", nil)
 	cmd.Hidden = true
-	token := cmd.Flags().String("token", "", "which apply")
 	after := cmd.Flags().Duration("after", 0, "how long to wait")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		signal.Ignore(syscall.SIGHUP)
-		if err := write(a.stdout, "%s", awaits); err != nil {
-			return fail(err, exitFailure)
+		token, err := a.presentSelf(cmd.Context())
+		if err == nil && token != "" {
+			err = a.await(cmd.Context(), token, *after)
 		}
-		return fail(a.await(cmd.Context(), *token, *after), exitFailure)
+		return fail(err, exitFailure)
 	}
 	return cmd
 }

@@ -22,6 +22,7 @@ import (
 
 func (a *app) doctorCommand() *cobra.Command {
 	cmd := verb("doctor", "Look for what stands in the way of FTP on this host (exit code 1: something)", nil)
+	cmd.PreRunE = a.look
 	cmd.Long = "Looks at the live host, and changes nothing: forwarding, routes, other programs' firewall rules, conntrack.\n" +
 		"Says of each finding what is wrong, why it matters, and the command that mends it.\n" +
 		"Exit code: 0 nothing but notes, 1 errors or warnings, 2 doctor itself failed."
@@ -48,8 +49,8 @@ func (a *app) doctor(cmd *cobra.Command, client netip.Addr, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	facts := &doctor.Facts{Config: cfg, Client: client, Command: a.commandLine(cmd)}
-	if err := host.Read(facts); err != nil {
+	facts := &doctor.Facts{Config: cfg, Client: client, Command: a.commandLine(cmd), Legacy: a.seen.legacy}
+	if err := errors.Join(a.seen.legacyErr, host.Read(facts)); err != nil {
 		return err
 	}
 	admin, err := host.HasNetAdmin()
@@ -140,7 +141,7 @@ func (a *app) askKernel(ctx context.Context, facts *doctor.Facts) error {
 	for w, n := range flows {
 		facts.Flows[doctor.FlowKey(w)] = doctor.Flow(n)
 	}
-	state, err := helperState(cfg.Helper)
+	state, err := a.helperState(cfg.Helper)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"ftpvip/configs/terminal"
 	"ftpvip/rules/doctor"
 )
 
@@ -25,19 +26,19 @@ func (a *app) printFindings(findings []doctor.Finding, asJSON bool) error {
 	}
 	var b strings.Builder
 	for _, f := range findings {
-		fmt.Fprintf(&b, "%s: %s [%s]\n  why:  %s\n", f.Severity, f.What, f.ID, f.Why)
+		fmt.Fprintf(&b, "%s: %s [%s]\n  why:  %s\n", f.Severity, terminal.Line(f.What), f.ID, terminal.Line(f.Why))
 		label := "mend:"
 		if f.On != "" {
-			label = "mend, on " + f.On + ":"
+			label = "mend, on " + terminal.Line(f.On) + ":"
 		}
 		for i, line := range f.Remedy {
 			if i > 0 {
 				label = strings.Repeat(" ", len(label))
 			}
-			fmt.Fprintf(&b, "  %s %s\n", label, line)
+			fmt.Fprintf(&b, "  %s %s\n", label, terminal.Line(line))
 		}
 		if f.Keep != "" {
-			fmt.Fprintf(&b, "  keep: %s\n", f.Keep)
+			fmt.Fprintf(&b, "  keep: %s\n", terminal.Line(f.Keep))
 		}
 		b.WriteString("\n")
 	}

@@ -40,6 +40,7 @@ func (a *app) helper(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.forgetEarly()
 	sparing()
 	d := helper.New(cfg, a.log, helper.Options{Version: version, Socket: a.helperSocket()})
 	hangup := make(chan os.Signal, 1)

@@ -19,7 +19,7 @@ type loaded struct {
 
 // config loads the configuration.
 func (a *app) config() (*configs.Config, error) {
-	cfg, text, err := configs.LoadText(a.v.GetString("config"), a.v)
+	cfg, text, err := a.loadText()
 	if err != nil {
 		return nil, err
 	}

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/spf13/cobra"
 
 	"ftpvip/configs"
 	"ftpvip/configs/inforce"
+	"ftpvip/configs/terminal"
 	"ftpvip/helper/carrier"
 	"ftpvip/helper/live"
 	"ftpvip/rules"
@@ -88,7 +87,7 @@ func (w *wayBack) String() string {
 	}
 	deleted, added := w.plan.Elements()
 	return fmt.Sprintf("rolled back to the configuration of %s: %d elements deleted, %d added; it stays in force until the next "+
-		"`ftpvip apply`, so mend %s first", w.to.At.Format(time.RFC3339), deleted, added, w.to.File)
+		"`ftpvip apply`, so mend %s first", w.to.At.Format(time.RFC3339), deleted, added, terminal.Line(w.to.File))
 }
 
 // errNoWayBack says that nothing is remembered.
@@ -167,14 +166,7 @@ func (a *app) writing(k *kernel.Kernel, want *rules.Ruleset, p **rules.Plan) cha
 
 // reloadHelper makes a running helper read the configuration that is in force now.
 func (a *app) reloadHelper(ctx context.Context) {
-	figures, err := live.AskFigures(ctx, a.socket())
-	if errors.Is(err, live.ErrNotRunning) {
-		return
-	}
-	if err == nil {
-		err = unix.Kill(figures.PID, unix.SIGHUP)
-	}
-	if err != nil {
+	if err := live.Reload(ctx, a.socket()); err != nil && !errors.Is(err, live.ErrNotRunning) {
 		a.log.Warn("the helper is not told of the configuration that was restored; do it with `systemctl reload ftpvip-helper`", "err", err)
 	}
 }

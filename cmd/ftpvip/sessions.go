@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ftpvip/configs/terminal"
 	"ftpvip/helper/live"
 )
 
@@ -57,7 +58,7 @@ func writeSessions(w io.Writer, list []live.Session, now time.Time) error {
 		s := &list[i]
 		user, tls := "-", "no"
 		if s.User != "" {
-			user = s.User
+			user = terminal.Line(s.User)
 		}
 		if s.TLS {
 			tls = "yes"
@@ -70,7 +71,7 @@ func writeSessions(w io.Writer, list []live.Session, now time.Time) error {
 		case !known:
 			carried = "at least " + carried
 		}
-		row(s.VIP, s.Backend, s.Client, user, tls, ageText(now.Sub(s.Since)), count, carried)
+		row(terminal.Line(s.VIP), terminal.Line(s.Backend), terminal.Line(s.Client.String()), user, tls, ageText(now.Sub(s.Since)), count, carried)
 	}
 	_ = tw.Flush() // a strings.Builder never fails
 	return write(w, "%s", b.String())

@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ftpvip/configs/statedir"
 )
 
 // Names of the locks in the state directory.
@@ -23,27 +24,46 @@ const lockWait = 30 * time.Second
 // errLocked says that another process holds a lock.
 var errLocked = errors.New("another ftpvip is at work")
 
-// stateDir returns the state directory, made if it is missing. Files in it are written as its owner.
+// stateDir returns the state directory, made if it is missing. It is this process's own: who only looks does not call it.
 func (a *app) stateDir() (string, error) {
 	dir := a.v.GetString("state-dir")
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return "", fmt.Errorf("making the state directory: %w", err)
+	d, err := a.openStateDir()
+	if err != nil {
+		return "", err
 	}
-	return dir, actAsOwner(dir)
+	d.Close()
+	return dir, nil
+}
+
+func (a *app) openStateDir() (*statedir.Dir, error) {
+	dir := a.v.GetString("state-dir")
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("making the state directory: %w", err)
+	}
+	d, err := statedir.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the state directory: %w", err)
+	}
+	if err := d.Own(); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
 }
 
 // lock takes a lock of the state directory, waiting for it as long as said. The kernel drops the lock with the
 // process, so nothing is left after a kill.
 func (a *app) lock(ctx context.Context, name string, wait time.Duration) (unlock func(), err error) {
-	dir, err := a.stateDir()
+	dir, err := a.openStateDir()
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, name)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+	defer dir.Close()
+	f, err := dir.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the lock: %w", err)
 	}
+	path := f.Name()
 	deadline := time.Now().Add(wait)
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)

@@ -79,6 +79,7 @@ type helperStatus struct {
 
 func (a *app) statusCommand() *cobra.Command {
 	cmd := verb("status", "Show VIPs, pools, backends and the helper", nil)
+	cmd.PreRunE = a.look
 	asJSON := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		json, err := asJSON()
@@ -147,7 +148,7 @@ func (a *app) status(ctx context.Context) (*status, error) {
 		return nil, err
 	}
 	s.compare(have, want, addresses)
-	if s.Helper, err = helperState(cfg.Helper); err != nil {
+	if s.Helper, err = a.helperState(cfg.Helper); err != nil {
 		return nil, err
 	}
 	s.Helper.Live, err = live.AskFigures(ctx, a.socket())
@@ -263,9 +264,9 @@ func slotsHeld(have *rules.Ruleset, p *configs.Pool) (held map[netip.AddrPort]in
 	return held, filled
 }
 
-func helperState(cfg configs.Helper) (helperStatus, error) {
+func (a *app) helperState(cfg configs.Helper) (helperStatus, error) {
 	h := helperStatus{FirstQueue: cfg.FirstQueue, Queues: cfg.Queues}
-	queues, err := helper.Queues()
+	queues, err := a.seen.queues, a.seen.queuesErr
 	if err != nil {
 		return h, err
 	}

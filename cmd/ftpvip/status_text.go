@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"ftpvip/configs/terminal"
 	"ftpvip/helper/live"
 	"ftpvip/rules"
 )
@@ -34,7 +35,7 @@ func (s *status) write(w io.Writer, now time.Time) error {
 	}
 	b.WriteByte('\n')
 	for _, warning := range s.Warnings {
-		fmt.Fprintf(&b, "warning: %s\n", warning)
+		fmt.Fprintf(&b, "warning: %s\n", terminal.Line(warning))
 	}
 	return write(w, "%s", b.String())
 }
@@ -67,7 +68,7 @@ func (v *vipStatus) write(b *strings.Builder, now time.Time) {
 		x.writeAdmin(b, now)
 		x.writeSlowStart(b)
 		if x.Reason != "" {
-			fmt.Fprintf(b, "  %s: %s\n", x.Name, x.Reason)
+			fmt.Fprintf(b, "  %s: %s\n", x.Name, terminal.Line(x.Reason))
 		}
 	}
 	v.writeRefused(b)
@@ -76,17 +77,17 @@ func (v *vipStatus) write(b *strings.Builder, now time.Time) {
 
 // writeFigures prints what an admin asks first.
 func writeFigures(b *strings.Builder, f *live.Figures, now time.Time) {
-	fmt.Fprintf(b, "  version %s, process %d, up %s\n", f.Version, f.PID, ageText(now.Sub(f.Started)))
+	fmt.Fprintf(b, "  version %s, process %d, up %s\n", terminal.Line(f.Version), f.PID, ageText(now.Sub(f.Started)))
 	fmt.Fprintf(b, "  sessions: %d now, %d so far\n", f.SessionsCurrent, f.SessionsTotal)
 	fmt.Fprintf(b, "  data connections: %d awaited now, %d opened", f.Awaited, f.Data["opened"])
 	for _, name := range slices.Sorted(maps.Keys(f.Data)) {
 		if n := f.Data[name]; n > 0 && name != "opened" {
-			fmt.Fprintf(b, ", %d %s", n, strings.ReplaceAll(name, "_", " "))
+			fmt.Fprintf(b, ", %d %s", n, words(name))
 		}
 	}
 	b.WriteByte('\n')
 	for _, t := range f.Transfers {
-		fmt.Fprintf(b, "  %s %s: %d, %s", t.Mode, t.Direction, t.Count, sizeText(t.Bytes))
+		fmt.Fprintf(b, "  %s %s: %d, %s", terminal.Line(t.Mode), terminal.Line(t.Direction), t.Count, sizeText(t.Bytes))
 		if t.Uncounted > 0 {
 			fmt.Fprintf(b, " without %d that nobody counted", t.Uncounted)
 		}
@@ -94,12 +95,12 @@ func writeFigures(b *strings.Builder, f *live.Figures, now time.Time) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Refusals)) {
 		if n := f.Refusals[name]; n > 0 {
-			fmt.Fprintf(b, "  refused, %s: %d\n", strings.ReplaceAll(name, "_", " "), n)
+			fmt.Fprintf(b, "  refused, %s: %d\n", words(name), n)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Unread)) {
 		if n := f.Unread[name]; n > 0 {
-			fmt.Fprintf(b, "  packets unread, %s: %d\n", strings.ReplaceAll(name, "_", " "), n)
+			fmt.Fprintf(b, "  packets unread, %s: %d\n", words(name), n)
 		}
 	}
 	if f.Throttled > 0 {
@@ -110,3 +111,6 @@ func writeFigures(b *strings.Builder, f *live.Figures, now time.Time) {
 		fmt.Fprintf(b, "  verdicts: %d, after %s on average\n", n, mean.Round(time.Microsecond))
 	}
 }
+
+// words turns the name of a counter, as a helper sends it, into words.
+func words(name string) string { return terminal.Line(strings.ReplaceAll(name, "_", " ")) }

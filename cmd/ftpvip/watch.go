@@ -53,6 +53,7 @@ func (a *app) watch(ctx context.Context, textfile string) error {
 	if err != nil {
 		return err
 	}
+	a.forgetEarly()
 	unlock, err := a.lock(ctx, lockRound, 0)
 	if errors.Is(err, errLocked) {
 		return errors.Join(errRoundRuns, err)

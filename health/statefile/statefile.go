@@ -7,10 +7,10 @@ package statefile
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
+
+	"ftpvip/configs/statedir"
 )
 
 // maxSize is the biggest file that is read, in bytes; 10,000 backends need some 4 MiB.
@@ -46,18 +46,23 @@ func (f File[T]) CorruptName() string { return f.Name + ".corrupt" }
 // Read reads and decodes the file. The error wraps fs.ErrNotExist where there is none, and is a *DecodeError where
 // it was read but is of no use.
 func (f File[T]) Read(dir string) (T, error) {
+	d, err := statedir.Open(dir)
+	if err != nil {
+		var none T
+		return none, fmt.Errorf("reading %s: %w", f.What, err)
+	}
+	defer d.Close()
+	return f.read(d)
+}
+
+func (f File[T]) read(d *statedir.Dir) (T, error) {
 	var none T
-	in, err := os.Open(f.Path(dir))
-	if err != nil {
-		return none, fmt.Errorf("reading %s: %w", f.What, err)
-	}
-	defer in.Close() //nolint:errcheck // only read
-	b, err := io.ReadAll(io.LimitReader(in, maxSize+1))
-	if err != nil {
-		return none, fmt.Errorf("reading %s: %w", f.What, err)
-	}
-	if len(b) > maxSize {
+	b, err := d.Read(f.Name, maxSize)
+	switch {
+	case errors.Is(err, statedir.ErrTooLarge):
 		return none, &DecodeError{fmt.Errorf("larger than %d bytes", maxSize)}
+	case err != nil:
+		return none, fmt.Errorf("reading %s: %w", f.What, err)
 	}
 	v, err := f.Decode(b)
 	if err != nil {
@@ -69,82 +74,53 @@ func (f File[T]) Read(dir string) (T, error) {
 // Write gives the file a new content, atomically and durably. One that cannot be decoded is renamed to CorruptName
 // first. The error wraps ErrNoDir where there is no such directory.
 func (f File[T]) Write(dir string, b []byte) error {
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+	d, err := statedir.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("writing %s to %s: %w; create it with `install -d -m 0750 %s`, or name another with --state-dir",
 			f.What, dir, ErrNoDir, dir)
 	}
-	_, err := f.Read(dir)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", f.What, err)
+	}
+	defer d.Close()
+	_, err = f.read(d)
 	if _, broken := errors.AsType[*DecodeError](err); broken {
-		if err := os.Rename(f.Path(dir), filepath.Join(dir, f.CorruptName())); err != nil {
+		if err := d.Rename(f.Name, f.CorruptName()); err != nil {
 			return fmt.Errorf("keeping a corrupt %s aside: %w", f.What, err)
 		}
 	}
-	if err := Replace(f.Path(dir), b, fileMode); err != nil {
+	if err := d.Replace(f.Name, b, fileMode); err != nil {
 		return fmt.Errorf("writing %s: %w", f.What, err)
 	}
 	return nil
 }
 
-// Snapshot returns a function that brings the file back to how it is now, byte for byte, also where there is none.
+// Snapshot returns a function that brings the file back to how it is now, byte for byte, also where there is none. One that
+// is too large to be read is taken back from where Write put it.
 func (f File[T]) Snapshot(dir string) (restore func() error, err error) {
-	path := f.Path(dir)
-	b, err := os.ReadFile(path)
+	back := func(d *statedir.Dir, b []byte) error { return d.Replace(f.Name, b, fileMode) }
+	b, err := statedir.Read(dir, f.Name, maxSize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return func() error {
-			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("removing %s: %w", f.What, err)
-			}
-			return nil
-		}, nil
+		back = func(d *statedir.Dir, _ []byte) error { return d.Remove(f.Name) }
+	case errors.Is(err, statedir.ErrTooLarge):
+		back = func(d *statedir.Dir, _ []byte) error { return d.Rename(f.CorruptName(), f.Name) }
 	case err != nil:
 		return nil, fmt.Errorf("reading %s: %w", f.What, err)
 	}
+	replaces := err == nil
 	return func() error {
-		if err := Replace(path, b, fileMode); err != nil {
+		d, err := statedir.Open(dir)
+		if err == nil {
+			defer d.Close()
+			err = back(d, b)
+		}
+		if errors.Is(err, fs.ErrNotExist) && !replaces { // the change came not so far
+			return nil
+		}
+		if err != nil {
 			return fmt.Errorf("restoring %s: %w", f.What, err)
 		}
 		return nil
 	}, nil
-}
-
-// Replace gives the file at path a new content, atomically and durably.
-func Replace(path string, b []byte, mode fs.FileMode) (err error) {
-	dir, name := filepath.Split(path)
-	tmp, err := os.CreateTemp(dir, "."+name+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = tmp.Close()
-			_ = os.Remove(tmp.Name())
-		}
-	}()
-	if _, err := tmp.Write(b); err != nil {
-		return err
-	}
-	if err := tmp.Chmod(mode); err != nil {
-		return err
-	}
-	if err := tmp.Sync(); err != nil {
-		return err
-	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes a rename in dir durable: fsync(2), "does not necessarily ensure that the entry in the directory
-// containing the file has also reached disk".
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

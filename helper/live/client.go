@@ -9,29 +9,73 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ftpvip/configs/statedir"
+	"ftpvip/configs/terminal"
 )
 
 // ErrNotRunning says that no helper answers on the socket.
 var ErrNotRunning = errors.New("no helper is running")
 
-func dial(ctx context.Context, path string) (net.Conn, error) {
-	short, done, err := shorten(path)
+// ErrStranger says that somebody answers on the socket who may not.
+var ErrStranger = errors.New("neither root nor the directory's owner")
+
+// maxAnswer bounds an answer in bytes: some 100,000 sessions.
+const maxAnswer = 64 << 20
+
+// dial connects to the helper on a socket. The error wraps fs.ErrNotExist or ECONNREFUSED where there is none.
+func dial(ctx context.Context, path string) (*net.UnixConn, error) {
+	dir, err := statedir.Open(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	defer dir.Close()
 	d := net.Dialer{Timeout: timeout}
-	return d.DialContext(ctx, "unix", short)
+	c, err := d.DialContext(ctx, "unix", dir.Join(filepath.Base(path)))
+	if err != nil {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			err = op.Err // it names the path in another way
+		}
+		return nil, err
+	}
+	conn := c.(*net.UnixConn)
+	if err := mayAnswer(conn, dir.Owner()); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 // AskFigures asks the helper on a socket for its figures.
 func AskFigures(ctx context.Context, path string) (*Figures, error) {
 	f := &Figures{}
 	return f, ask(ctx, path, getFigures, f)
+}
+
+// Reload makes the helper on a socket read its configuration anew. The process that gets the signal is the one that the
+// kernel says listens there: what it answers names nobody.
+func Reload(ctx context.Context, path string) error {
+	c, err := connect(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	peer, err := openPeer(c)
+	if err != nil {
+		return fmt.Errorf("looking who listens on %s: %w", path, err)
+	}
+	defer func() { _ = unix.Close(peer) }()
+	if err := askOn(c, path, getFigures, &Figures{}); err != nil { // it is a helper, and it lives
+		return err
+	}
+	if err := unix.PidfdSendSignal(peer, unix.SIGHUP, nil, 0); err != nil {
+		return fmt.Errorf("sending SIGHUP to the helper on %s: %w", path, err)
+	}
+	return nil
 }
 
 // AskSessions asks the helper on a socket for the current control connections, and sorts them by age.
@@ -48,21 +92,34 @@ func AskSessions(ctx context.Context, path string) ([]Session, error) {
 
 // ask sends a request and reads the answer into v.
 func ask(ctx context.Context, path, what string, v any) error {
-	c, err := dial(ctx, path)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
-		return fmt.Errorf("%w: nobody answers on %s", ErrNotRunning, path)
-	}
+	c, err := connect(ctx, path)
 	if err != nil {
-		return fmt.Errorf("connecting to the helper on %s: %w", path, err)
+		return err
 	}
 	defer func() { _ = c.Close() }()
+	return askOn(c, path, what, v)
+}
+
+// connect is dial with the errors that callers want.
+func connect(ctx context.Context, path string) (*net.UnixConn, error) {
+	c, err := dial(ctx, path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
+		return nil, fmt.Errorf("%w: nobody answers on %s", ErrNotRunning, path)
+	case err != nil:
+		return nil, fmt.Errorf("connecting to the helper on %s: %w", path, err)
+	}
+	return c, nil
+}
+
+func askOn(c net.Conn, path, what string, v any) error {
 	b, err := exchange(c, what)
 	if err != nil {
 		return fmt.Errorf("asking the helper on %s for its %s: %w", path, what, err)
 	}
 	var f failure
 	if json.Unmarshal(b, &f) == nil && f.Error != "" {
-		return fmt.Errorf("asking the helper on %s for its %s: it says: %s", path, what, f.Error)
+		return fmt.Errorf("asking the helper on %s for its %s: it says: %s", path, what, terminal.Line(f.Error))
 	}
 	if err := json.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("asking the helper on %s for its %s: reading the answer: %w", path, what, err)
@@ -77,9 +134,14 @@ func exchange(c net.Conn, what string) ([]byte, error) {
 	if err := json.NewEncoder(c).Encode(request{Get: what}); err != nil {
 		return nil, err
 	}
-	b, err := io.ReadAll(c)
-	if err == nil && len(b) == 0 {
-		err = errors.New("it does not answer: too many ask at the same time, or it is stopping")
+	b, err := io.ReadAll(io.LimitReader(c, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(b) == 0:
+		return nil, errors.New("it does not answer: too many ask at the same time, or it is stopping")
+	case len(b) > maxAnswer:
+		return nil, fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 	}
-	return b, err
+	return b, nil
 }

@@ -13,11 +13,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ftpvip/configs/statedir"
 )
 
 // Bounds of a conversation.
@@ -62,20 +63,24 @@ func Listen(ctx context.Context, path string, source Source, log *slog.Logger) (
 		return nil, err
 	}
 	s := &Server{source: source, log: log, path: path, places: make(chan struct{}, maxClients)}
-	short, done, err := shorten(path)
+	dir, err := statedir.Open(filepath.Dir(path))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("making the socket %s: %w", path, err)
 	}
-	defer done()
+	defer dir.Close()
+	short := path
+	if len(path) >= len(unix.RawSockaddrUnix{}.Path) {
+		short = dir.Join(filepath.Base(path))
+	}
 	// The mode is right from the first moment on: nobody connects before the socket listens, and the directory is
 	// not for everybody.
 	if s.listener, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: short}); err != nil {
 		return nil, fmt.Errorf("making the socket %s: %w", path, err)
 	}
 	s.listener.SetUnlinkOnClose(false) // it would remove a successor's
-	err = os.Chmod(path, 0o660)        // #nosec G302 -- the group may ask
+	err = os.Chmod(short, 0o660)       // #nosec G302 -- the group may ask
 	if err == nil {
-		s.info, err = os.Stat(path)
+		s.info, err = os.Lstat(short)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("making the socket %s: %w", path, err), s.listener.Close())
@@ -104,19 +109,6 @@ func removeStale(ctx context.Context, path string) error {
 		return fmt.Errorf("removing a socket that nobody answers on: %w", err)
 	}
 	return nil
-}
-
-// shorten gives a path that fits into struct sockaddr_un, until done is called.
-func shorten(path string) (short string, done func(), err error) {
-	if len(path) < len(unix.RawSockaddrUnix{}.Path) {
-		return path, func() {}, nil
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return "", nil, fmt.Errorf("opening the directory of the socket: %w", err)
-	}
-	short = filepath.Join("/proc/self/fd", strconv.FormatUint(uint64(dir.Fd()), 10), filepath.Base(path))
-	return short, func() { _ = dir.Close() }, nil
 }
 
 // accept serves clients until the listener is closed.
@@ -194,7 +186,7 @@ func writeList(w *bufio.Writer, enc *json.Encoder, sessions iter.Seq[Session]) e
 // Close ends the service and removes the socket, unless it is another one's by now.
 func (s *Server) Close() error {
 	var errs []error
-	if info, err := os.Stat(s.path); err == nil && os.SameFile(info, s.info) {
+	if info, err := os.Lstat(s.path); err == nil && os.SameFile(info, s.info) {
 		errs = append(errs, os.Remove(s.path))
 	}
 	errs = append(errs, s.listener.Close())

@@ -42,16 +42,22 @@ func Read(f *doctor.Facts) error {
 	f.Systemd = exists("/run/systemd/system")
 	f.Keepalived = exists("/run/keepalived.pid") || exists("/run/keepalived/keepalived.pid")
 	f.Modules = map[string]bool{"nf_conntrack_ftp": exists("/sys/module/nf_conntrack_ftp")}
+	return nil
+}
+
+// Legacy lists the tables of iptables-legacy. Only root may read them; others get none.
+func Legacy() ([]string, error) {
+	var tables []string
 	for _, name := range []string{"ip_tables_names", "ip6_tables_names"} {
 		b, err := os.ReadFile("/proc/net/" + name)
 		if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrPermission) {
-			return fmt.Errorf("asking for tables of iptables-legacy: %w", err)
+			return nil, fmt.Errorf("asking for tables of iptables-legacy: %w", err)
 		}
 		for table := range strings.FieldsSeq(string(b)) {
-			f.Legacy = append(f.Legacy, strings.TrimSuffix(name, "_tables_names")+" "+table)
+			tables = append(tables, strings.TrimSuffix(name, "_tables_names")+" "+table)
 		}
 	}
-	return nil
+	return tables, nil
 }
 
 func exists(path string) bool {
