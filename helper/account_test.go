@@ -14,6 +14,7 @@ import (
 
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/journal"
+	"ftpvip/rules"
 )
 
 // login lets a session begin.
@@ -296,12 +297,12 @@ func TestOpaque(t *testing.T) {
 }
 
 func TestLabels(t *testing.T) {
-	labels, mask := opaqueLabels(true)
+	labels, mask := labelBit(rules.OpaqueLabel, true)
 	// nf_tables compares native 32-bit words; on a little-endian machine bit 115 is bit 3 of byte 14.
 	if got := fmt.Sprintf("%x %x", labels, mask); got != strings.Repeat("00", 14)+"0800 "+strings.Repeat("00", 14)+"0800" {
 		t.Errorf("labels and mask %s", got)
 	}
-	if labels, _ := opaqueLabels(false); strings.Trim(string(labels), "\x00") != "" {
+	if labels, _ := labelBit(rules.OpaqueLabel, false); strings.Trim(string(labels), "\x00") != "" {
 		t.Errorf("labels %x", labels)
 	}
 }

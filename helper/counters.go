@@ -37,11 +37,12 @@ const (
 	unreadNoVIP
 	unreadLookup  // it was dropped: TCP sends it again
 	unreadUnknown // it was dropped: its connection stays unknown
+	unreadStray   // it was dropped: a server's connection that leads to no VIP any more, and is ended
 
 	numUnread
 )
 
-var unreadNames = [numUnread]string{"malformed", "no_connection", "no_vip", "lookup", "unknown"}
+var unreadNames = [numUnread]string{"malformed", "no_connection", "no_vip", "lookup", "unknown", "stray"}
 
 // counters count what happens, from the start on.
 type counters struct {

@@ -16,10 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ftpvip/helper/ftp"
+	"ftpvip/rules"
 )
-
-// reversed is twoArm as conntrack knows it where it saw the server's packet first.
-var reversed = twoArm.turned()
 
 func TestStartOf(t *testing.T) {
 	tests := []struct {
@@ -64,18 +62,6 @@ func TestReloadLists(t *testing.T) {
 	}
 	if len(h.d.elders.due) != 1 {
 		t.Error("nobody is told to make it")
-	}
-}
-
-func TestTurned(t *testing.T) {
-	want := Connection{ID: 1, Reversed: true, Endpoints: ftp.Endpoints{
-		Client: at("10.2.0.11:21"), VIP: at("203.0.113.9:40000"), Backend: at("203.0.113.9:40000"), Seen: at("192.0.2.10:21"),
-	}}
-	if reversed != want {
-		t.Errorf("%+v, want %+v", reversed, want)
-	}
-	if back := reversed.turned(); back != twoArm {
-		t.Errorf("turned back it is %+v", back)
 	}
 }
 
@@ -199,11 +185,11 @@ func TestLookupFacts(t *testing.T) {
 }
 
 func TestHasOpaqueLabel(t *testing.T) {
-	labels, _ := opaqueLabels(true)
+	labels, _ := labelBit(rules.OpaqueLabel, true)
 	if !hasOpaqueLabel(labels) {
 		t.Error("the label that is set is not found")
 	}
-	none, _ := opaqueLabels(false)
+	none, _ := labelBit(rules.OpaqueLabel, false)
 	if hasOpaqueLabel(none) || hasOpaqueLabel(nil) || hasOpaqueLabel(labels[:12]) {
 		t.Error("a label is found where there is none")
 	}

@@ -148,7 +148,9 @@ func (d *Daemon) happened(e *conntrack.Event) {
 		}
 		if !f.Status.Expected() {
 			d.elders.remove(f.ID)
-			d.forget(connectionOf(f), endClosed)
+			c := connectionOf(f)
+			d.forget(c, endClosed)
+			d.forget(c.turned(), endClosed)
 		}
 	case conntrack.EventUnknown, conntrack.EventUpdate, conntrack.EventExpNew, conntrack.EventExpDestroy:
 	}

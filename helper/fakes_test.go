@@ -22,7 +22,9 @@ type fakeTracker struct {
 	lost    error // what Lookup answers
 	fates   map[journal.Flow]Inspection
 	opaque  []bool
-	picked  bool // conntrack did not see the beginning
+	ended   []Connection
+	entry   *Connection // of conn, where it is not the same
+	picked  bool        // conntrack did not see the beginning
 }
 
 func (f *fakeTracker) Lookup(src, dst netip.AddrPort) (Entry, error) {
@@ -34,7 +36,11 @@ func (f *fakeTracker) Lookup(src, dst netip.AddrPort) (Entry, error) {
 	}
 	for _, p := range f.conn.paths() {
 		if (path{src, dst}) == p {
-			return Entry{Connection: f.conn, Carrier: true, Midstream: f.picked}, nil
+			e := Entry{Connection: f.conn, Carrier: true, Midstream: f.picked}
+			if f.entry != nil {
+				e.Connection = *f.entry
+			}
+			return e, nil
 		}
 	}
 	return Entry{}, ErrNoConnection
@@ -69,6 +75,13 @@ func (f *fakeTracker) SetOpaque(_ Connection, opaque bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.opaque = append(f.opaque, opaque)
+	return nil
+}
+
+func (f *fakeTracker) End(c Connection) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = append(f.ended, c)
 	return nil
 }
 

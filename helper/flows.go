@@ -82,6 +82,9 @@ func dumpFlows(conn *conntrack.Conn, vips map[netip.AddrPort]bool) (answered map
 	for i := range flows {
 		f := &flows[i]
 		c := connectionOf(f)
+		if !vips[c.VIP] {
+			c = c.turned() // where conntrack saw the server's packet first
+		}
 		w := Way{c.VIP, c.Backend}
 		switch {
 		case !vips[c.VIP]:

@@ -86,6 +86,9 @@ func ControlConnections(cfg *configs.Config) (map[netip.AddrPort]map[netip.AddrP
 	}
 	for i := range flows {
 		c := connectionOf(&flows[i])
+		if counts[c.VIP] == nil {
+			c = c.turned() // where conntrack saw the server's packet first
+		}
 		backends, ours := counts[c.VIP]
 		if !ours || !flows[i].Status.SeenReply() || !established(&flows[i]) {
 			continue

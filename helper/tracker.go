@@ -19,10 +19,19 @@ type Connection struct {
 	ftp.Endpoints
 }
 
+// original is the connection as conntrack has it, which an expectation names as its master.
+func (c *Connection) original() conntrack.Tuple {
+	if c.Reversed {
+		return tuple(c.Backend, c.Seen)
+	}
+	return tuple(c.Client, c.VIP)
+}
+
 // Tracker is the border to the kernel's conntrack.
 type Tracker interface {
 	// Lookup finds the connection of a packet, in whichever direction it goes; after NAT the packet's inverted
 	// tuple is that of the other direction. It returns ErrNoConnection where there is none.
+	// The entry is as conntrack has it: where it began with a server's packet, the connection is what turned makes of it.
 	Lookup(src, dst netip.AddrPort) (Entry, error)
 	// Expect announces a data connection. It returns ftp.ErrPortBusy where another flow has the tuple, and
 	// ErrNoCarrier where no expectation can hang on c.
@@ -179,6 +188,7 @@ func (t *kernelTracker) replace(e *conntrack.Expect) error {
 // connection the address translation of its control connection (net/netfilter/nf_nat_core.c); the string is sent as
 // it is, and the kernel wants the NUL. It knows the two ends of the control connection and no third, so a data
 // connection to another host (FXP) is announced without: then our own rules translate it, a source group above all.
+// The direction of the translation is meant in conntrack's view of the control connection.
 func expectation(c Connection, d ftp.DataConn) conntrack.Expect {
 	from, at := c.Client.Addr(), netip.AddrPortFrom(c.VIP.Addr(), d.Port)
 	if !d.Passive {
@@ -189,7 +199,7 @@ func expectation(c Connection, d ftp.DataConn) conntrack.Expect {
 		maskFrom = zeros(from)
 	}
 	e := conntrack.Expect{
-		TupleMaster: tuple(c.Client, c.VIP),
+		TupleMaster: c.original(),
 		Mask:        tuple(netip.AddrPortFrom(maskFrom, 0), netip.AddrPortFrom(ones(from), 0xffff)),
 		Timeout:     300, // the kernel takes the carrier's
 	}
@@ -199,7 +209,7 @@ func expectation(c Connection, d ftp.DataConn) conntrack.Expect {
 	}
 	e.Tuple = tuple(netip.AddrPortFrom(from, 0), at)
 	e.Function = "nat-follow-master\x00"
-	e.NAT = conntrack.ExpectNAT{Direction: !d.Passive, Tuple: tuple(d.To, at)}
+	e.NAT = conntrack.ExpectNAT{Direction: d.Passive == c.Reversed, Tuple: tuple(d.To, at)}
 	return e
 }
 

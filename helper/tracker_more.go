@@ -21,6 +21,9 @@ type Inspector interface {
 	// SetOpaque says whether packets of a control connection that look like TLS records need reading. It returns
 	// ErrNoLabels where the kernel has no room for that; then they are queued like all others.
 	SetOpaque(c Connection, opaque bool) error
+	// End has our rules answer the connection's next packet, from either end, with a reset. It returns ErrNoLabels as
+	// SetOpaque does.
+	End(c Connection) error
 }
 
 // Inspection is how a connection fares.
@@ -73,7 +76,17 @@ func inspect(f *conntrack.Flow) Inspection {
 
 // SetOpaque implements Tracker.
 func (t *kernelTracker) SetOpaque(c Connection, opaque bool) error {
-	labels, mask := opaqueLabels(opaque)
+	labels, mask := labelBit(rules.OpaqueLabel, opaque)
+	return t.label(c, labels, mask)
+}
+
+// End implements Tracker.
+func (t *kernelTracker) End(c Connection) error {
+	labels, mask := labelBit(rules.EndedLabel, true)
+	return t.label(c, labels, mask)
+}
+
+func (t *kernelTracker) label(c Connection, labels, mask []byte) error {
 	// The reply's tuple makes ti-mo/conntrack choose the family.
 	err := t.conn.Update(conntrack.Flow{
 		TupleOrig: tuple(c.Client, c.VIP), TupleReply: tuple(c.Backend, c.Seen), Labels: labels, LabelsMask: mask,
@@ -95,10 +108,10 @@ func hasOpaqueLabel(labels []byte) bool {
 	return len(labels) >= word+4 && binary.NativeEndian.Uint32(labels[word:])&bit != 0
 }
 
-// opaqueLabels is the bitmap of conntrack labels with our bit, and the mask of what is changed. The kernel takes them
-// as 32-bit words (net/netfilter/nf_conntrack_labels.c, nf_connlabels_replace), in the machine's byte order.
-func opaqueLabels(set bool) (labels, mask []byte) {
-	const word, bit = rules.OpaqueLabel / 32 * 4, uint32(1) << (rules.OpaqueLabel % 32)
+// labelBit is the bitmap of conntrack labels with one of ours, and the mask of what is changed. The kernel takes them as
+// 32-bit words (net/netfilter/nf_conntrack_labels.c, nf_connlabels_replace), in the machine's byte order.
+func labelBit(label int, set bool) (labels, mask []byte) {
+	word, bit := label/32*4, uint32(1)<<(label%32)
 	labels, mask = make([]byte, 16), make([]byte, 16)
 	binary.NativeEndian.PutUint32(mask[word:], bit)
 	if set {

@@ -35,16 +35,23 @@ var (
 	}
 )
 
+// backwards is twoArm where conntrack saw a packet of the server's first.
+var backwards = func() Connection {
+	c := twoArm
+	c.Reversed = true
+	return c
+}()
+
 func TestExpectation(t *testing.T) {
 	tests := []struct {
-		name        string
-		conn        Connection
-		data        ftp.DataConn
-		src, dst    string // the tuple
-		mask        string // of the source address
-		natReply    bool
-		natSource   string
-		description string
+		name      string
+		conn      Connection
+		data      ftp.DataConn
+		src, dst  string // the tuple
+		mask      string // of the source address
+		natReply  bool
+		natSource string
+		reversed  bool
 	}{
 		{
 			name: "passive", conn: twoArm, data: ftp.DataConn{Passive: true, Port: 50000, To: at("10.2.0.11:50123")},
@@ -59,6 +66,15 @@ func TestExpectation(t *testing.T) {
 			name: "passive, IPv6", conn: twoArm6, data: ftp.DataConn{Passive: true, Port: 50000, To: at("[fd00::11]:50000")},
 			src: "[2001:db8:1::9]:0", dst: "[2001:db8::10]:50000", mask: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
 			natSource: "[fd00::11]:50000",
+		},
+		{
+			name: "passive, reversed", conn: backwards,
+			data: ftp.DataConn{Passive: true, Port: 50000, To: at("10.2.0.11:50123")}, reversed: true,
+			src: "203.0.113.9:0", dst: "192.0.2.10:50000", mask: "255.255.255.255", natReply: true, natSource: "10.2.0.11:50123",
+		},
+		{
+			name: "active, reversed", conn: backwards, data: ftp.DataConn{Port: 40001, To: at("203.0.113.9:40001")}, reversed: true,
+			src: "10.2.0.11:0", dst: "203.0.113.9:40001", mask: "255.255.255.255", natSource: "203.0.113.9:40001",
 		},
 		{
 			name: "active, two-arm", conn: twoArm, data: ftp.DataConn{Port: 40001, To: at("203.0.113.9:40001")},
@@ -78,8 +94,12 @@ func TestExpectation(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			e := expectation(tt.conn, tt.data)
+			master := tuple(tt.conn.Client, tt.conn.VIP)
+			if tt.reversed {
+				master = tuple(tt.conn.Backend, tt.conn.Seen)
+			}
 			want := conntrack.Expect{
-				TupleMaster: tuple(tt.conn.Client, tt.conn.VIP),
+				TupleMaster: master,
 				Tuple:       tuple(at(tt.src), at(tt.dst)),
 				Mask:        tuple(netip.AddrPortFrom(netip.MustParseAddr(tt.mask), 0), netip.AddrPortFrom(ones(tt.conn.Client.Addr()), 0xffff)),
 				NAT:         conntrack.ExpectNAT{Direction: tt.natReply, Tuple: tuple(at(tt.natSource), at(tt.dst))},

@@ -56,6 +56,27 @@ func newView(cfg *configs.Config) *view {
 	return v
 }
 
+// find finds the VIP of an entry of conntrack's, and the connection that it stands for. The VIP is nil where there is none.
+func (v *view) find(entry Connection) (Connection, *vipView) {
+	if vip := v.vips[entry.VIP]; vip != nil {
+		return entry, vip
+	}
+	if turned := entry.turned(); v.vips[turned.VIP] != nil {
+		return turned, v.vips[turned.VIP]
+	}
+	return entry, nil
+}
+
+// serves tells whether an address is a server's.
+func (v *view) serves(a netip.AddrPort) bool {
+	for _, vip := range v.vips {
+		if vip.backends[a] != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // adds tells whether v has a VIP that an older view has not.
 func (v *view) adds(older *view) bool {
 	for vip := range v.vips {

@@ -61,8 +61,8 @@ func (d *Daemon) decide(w *worker, q verdicts, id uint32, b []byte, now time.Tim
 				return client
 			}
 			d.count.unread[why].Add(1)
-			if why == unreadLookup {
-				d.check(q.drop(id)) // TCP sends it again, and then it may be read
+			if why == unreadLookup || why == unreadStray {
+				d.check(q.drop(id)) // TCP sends it again, and then it may be read, or is answered with a reset
 			} else {
 				d.check(q.accept(id))
 			}
@@ -89,7 +89,6 @@ func (d *Daemon) check(err error) {
 // ours. The packet is taken by value: a pointer would let every packet escape to the heap.
 func (d *Daemon) begin(tracker Tracker, p packet.Packet, now time.Time) (*session, unread) {
 	entry, err := tracker.Lookup(p.Src, p.Dst)
-	conn := entry.Connection
 	switch {
 	case errors.Is(err, ErrNoConnection):
 		return nil, unreadNoConnection
@@ -99,7 +98,11 @@ func (d *Daemon) begin(tracker Tracker, p packet.Packet, now time.Time) (*sessio
 		return nil, unreadLookup
 	}
 	v := d.view.Load()
-	vip := v.vips[conn.VIP]
+	conn, vip := v.find(entry.Connection)
+	if vip == nil && v.serves(conn.Client) {
+		d.endStray(tracker, conn)
+		return nil, unreadStray
+	}
 	if vip == nil {
 		d.log.Warn("a packet passes unread: its VIP is not in the configuration that the helper runs with; "+
 			"reload the helper after apply", "vip", conn.VIP, "client", conn.Client)

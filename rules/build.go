@@ -162,6 +162,7 @@ func familySets(cfg *configs.Config, f configs.Family) []*Set {
 	}
 	checks.Elements = checkWays(cfg, f)
 	sets := append([]*Set{vips, control, pass, reset, masquerade, snat, source, passive, checks, learn}, guardMaps(cfg, f)...)
+	sets = append(sets, serverSet(cfg, f))
 	sets = append(sets, hairpinSets(cfg, f)...)
 	for _, s := range sets {
 		sortElements(s.Elements)
@@ -205,7 +206,13 @@ func inspectChains(cfg *configs.Config) []*Chain {
 	var chains []*Chain
 	for _, f := range configs.Families {
 		original := Key{f, OriginalDestination}
-		chains = append(chains, &Chain{Name: setName(stemInspect, f), Rules: []Rule{
+		inspect := Goto{setName(stemInspect, f)}
+		// What ends a connection or points into its data has no payload, and must not overtake what has.
+		chains = append(chains, &Chain{Name: setName(stemSelect, f), Rules: []Rule{
+			rule(MatchPayload{}, inspect),
+			rule(MatchTCP{}, MatchFlags{Flags: FIN | RST | URG}, MatchTracked{}, inspect),
+		}})
+		chains = append(chains, &Chain{Name: inspect.Chain, Rules: []Rule{
 			rule(MatchTCP{}, MatchOpaque{}, MatchTLSData{}, MatchFlags{Flags: FIN | SYN | RST | URG, None: true}, Accept{}),
 			rule(MatchFamily{f}, MatchTCP{}, MatchInSet{original, setName(stemPass, f)}, Queue{First: first, Last: last, Bypass: true}),
 			rule(Queue{First: first, Last: last}),
@@ -273,16 +280,14 @@ func chainRules(chain string, f configs.Family) [][]Statement {
 	case chainAssign:
 		return [][]Statement{
 			{MatchTCP{}, MatchNew{}, MatchInSet{destination, setName(stemControl, f)}, SetHelper{setName(stemHelper, f)}},
+			carryReversed(f),
 			{MatchTCP{}, MatchNew{}, MatchUntagged{}, VerdictMap{destination, setName(stemGuard, f)}},
 		}
 	case chainControl:
-		// What ends a connection or points into its data has no payload, and must not overtake what has.
+		packets := Goto{setName(stemSelect, f)}
 		return [][]Statement{
-			{MatchTCP{}, MatchInSet{original, setName(stemControl, f)}, MatchPayload{}, Goto{setName(stemInspect, f)}},
-			{
-				MatchTCP{}, MatchFlags{Flags: FIN | RST | URG}, MatchTracked{}, MatchInSet{original, setName(stemControl, f)},
-				Goto{setName(stemInspect, f)},
-			},
+			{MatchTCP{}, MatchInSet{original, setName(stemControl, f)}, packets},
+			{MatchTCP{}, MatchSNATed{}, MatchInSet{Key{f, OriginalSource}, setName(stemServers, f)}, packets},
 		}
 	case chainEmpty:
 		return [][]Statement{

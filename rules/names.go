@@ -41,8 +41,12 @@ const (
 	chainAffinityInput = "affinity-input"
 )
 
-// stemInspect is the regular chain, one for each family, that control packets with payload go to.
-const stemInspect = "inspect"
+// Regular chains, one for each family. All packets of control connections go to select<f>, and on to inspect<f> those that
+// may have to be read.
+const (
+	stemSelect  = "select"
+	stemInspect = "inspect"
+)
 
 // OpaqueLabel is the bit of the conntrack labels that the helper sets on a control connection that it cannot
 // read, after AUTH TLS. There packets that begin like a TLS record need no queueing; on others they do, for else
@@ -62,6 +66,7 @@ func setName(stem string, f configs.Family) string { return stem + strconv.Itoa(
 const (
 	stemVIPs       = "vips"       // address . port : goto pool chain
 	stemControl    = "control"    // VIPs with application ftp-control
+	stemServers    = "servers"    // their backends
 	stemPass       = "pass"       // those of them with on_helper_down: pass
 	stemReset      = "reset"      // VIPs, whose connections get a reset where no slot caught them
 	stemMasquerade = "masquerade" // VIPs and slices of one-arm pools with snat: masquerade

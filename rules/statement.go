@@ -19,7 +19,9 @@ type Selector uint8
 const (
 	Destination         Selector = iota + 1 // ip daddr . tcp dport
 	OriginalDestination                     // ct original ip daddr . ct original proto-dst
+	OriginalSource                          // ct original ip saddr . ct original proto-src
 	Source                                  // ip saddr
+	SourcePort                              // ip saddr . tcp sport
 	TaggedDestination                       // meta priority . ip daddr . tcp dport
 	OriginalAddress                         // ct original ip daddr
 	ReplyAddress                            // ct reply ip daddr
@@ -50,6 +52,10 @@ func (k Key) text() string {
 		return "ct original " + nftFamily(k.Family) + " daddr"
 	case ReplyAddress:
 		return "ct reply " + nftFamily(k.Family) + " daddr"
+	case OriginalSource:
+		return "ct original " + nftFamily(k.Family) + " saddr . ct original proto-src"
+	case SourcePort:
+		return nftFamily(k.Family) + " saddr . tcp sport"
 	case Source:
 		return nftFamily(k.Family) + " saddr"
 	case TaggedDestination:

@@ -29,8 +29,9 @@ type finder struct {
 	vips     map[netip.AddrPort]bool               // of the pools of the backends
 	backends map[endpoints]bool                    // through a VIP, to a backend
 	addrs    map[netip.Addr]bool                   // of the backends
+	servers  map[netip.AddrPort]bool               // the same with their ports
 	slices   map[[2]netip.Addr][]configs.PortRange // passive slices, by addresses of VIP and backend
-	controls map[[2]netip.AddrPort]netip.AddrPort  // all control connections through the VIPs: to which backend
+	controls map[[2]netip.AddrPort]endpoints       // all control connections through the VIPs, as conntrack has them
 }
 
 // endpoints are a VIP's and a backend's address and port.
@@ -38,8 +39,8 @@ type endpoints struct{ vip, backend netip.AddrPort }
 
 func newFinder(cfg *configs.Config, refs []configs.Ref) *finder {
 	f := &finder{
-		vips: map[netip.AddrPort]bool{}, backends: map[endpoints]bool{}, addrs: map[netip.Addr]bool{},
-		slices: map[[2]netip.Addr][]configs.PortRange{}, controls: map[[2]netip.AddrPort]netip.AddrPort{},
+		vips: map[netip.AddrPort]bool{}, backends: map[endpoints]bool{}, addrs: map[netip.Addr]bool{}, servers: map[netip.AddrPort]bool{},
+		slices: map[[2]netip.Addr][]configs.PortRange{}, controls: map[[2]netip.AddrPort]endpoints{},
 	}
 	for _, ref := range refs {
 		b := cfg.Backend(ref)
@@ -83,6 +84,7 @@ func (f *finder) add(v *configs.VIP, b *configs.Backend, vip, backend netip.Addr
 	f.vips[at] = true
 	f.backends[endpoints{at, netip.AddrPortFrom(backend, b.Port)}] = true
 	f.addrs[backend] = true
+	f.servers[netip.AddrPortFrom(backend, b.Port)] = true
 	if !b.PassivePorts.IsZero() {
 		pair := [2]netip.Addr{vip, backend}
 		f.slices[pair] = append(f.slices[pair], b.PassivePorts)
@@ -93,8 +95,12 @@ func (f *finder) add(v *configs.VIP, b *configs.Backend, vip, backend netip.Addr
 func (f *finder) learn(flows []conntrack.Flow) {
 	for i := range flows {
 		orig, reply := &flows[i].TupleOrig, &flows[i].TupleReply
-		if f.vips[destination(orig)] {
-			f.controls[[2]netip.AddrPort{source(orig), destination(orig)}] = source(reply)
+		key := [2]netip.AddrPort{source(orig), destination(orig)}
+		switch {
+		case f.vips[destination(orig)]:
+			f.controls[key] = endpoints{destination(orig), source(reply)}
+		case f.reversed(&flows[i]):
+			f.controls[key] = endpoints{destination(reply), source(orig)}
 		}
 	}
 }
@@ -103,7 +109,7 @@ func (f *finder) learn(flows []conntrack.Flow) {
 // was expected, also after the control connection has gone; then the backend's address must do.
 func (f *finder) kind(flow *conntrack.Flow) kind {
 	vip, backend := destination(&flow.TupleOrig), source(&flow.TupleReply)
-	if f.backends[endpoints{vip, backend}] {
+	if f.backends[endpoints{vip, backend}] || f.reversed(flow) {
 		return control
 	}
 	for _, ports := range f.slices[[2]netip.Addr{vip.Addr(), backend.Addr()}] {
@@ -111,20 +117,29 @@ func (f *finder) kind(flow *conntrack.Flow) kind {
 			return data
 		}
 	}
-	at := destination(&flow.TupleMaster)
-	if !f.vips[at] {
-		return none
-	}
-	if of, known := f.controls[[2]netip.AddrPort{source(&flow.TupleMaster), at}]; known {
-		if f.backends[endpoints{at, of}] {
+	from, at := source(&flow.TupleMaster), destination(&flow.TupleMaster)
+	if of, known := f.controls[[2]netip.AddrPort{from, at}]; known {
+		if f.backends[of] {
 			return data
 		}
+		return none
+	}
+	if f.servers[from] { // of a reversed one
+		return data
+	}
+	if !f.vips[at] {
 		return none
 	}
 	if f.addrs[backend.Addr()] || f.addrs[flow.TupleOrig.IP.SourceAddress] { // passive, active
 		return data
 	}
 	return none
+}
+
+// reversed tells whether a control connection of the backends began with the server's packet in conntrack's eyes. Then
+// a source group has given it the VIP's address.
+func (f *finder) reversed(flow *conntrack.Flow) bool {
+	return f.backends[endpoints{destination(&flow.TupleReply), source(&flow.TupleOrig)}]
 }
 
 func source(t *conntrack.Tuple) netip.AddrPort {

@@ -91,12 +91,20 @@ func TestKind(t *testing.T) {
 	mine := flow(1, client, vip, backend, client)
 	theirs := flow(2, stranger, vip, other, stranger)
 	gone := flow(3, at(client, 4001), vip, backend, client)
+	back := flow(14, at(backend, 21), at(client, 4009), at(client, 4009), vip) // conntrack saw the server's packet first
+	backGone := flow(15, at(backend, 21), at(client, 4010), at(client, 4010), vip)
+	backTheirs := flow(16, at(other, 21), at(stranger, 4009), at(stranger, 4009), vip)
 	tests := []struct {
 		name string
 		flow conntrack.Flow
 		want kind
 	}{
 		{"control", mine, control},
+		{"reversed", back, control},
+		{"reversed, of the other backend", backTheirs, none},
+		{"passive, its control connection reversed", of(flow(17, at(client, 4002), at(vip, 60003), at(backend, 60003), client), back), data},
+		{"passive, its reversed control connection has gone", of(flow(18, client, at(vip, 60003), at(backend, 60003), client), backGone), data},
+		{"passive of the other backend, reversed", of(flow(19, client, at(vip, 60003), at(other, 60003), client), backTheirs), none},
 		{"of the other backend", theirs, none},
 		{"passive", of(flow(4, at(client, 4002), at(vip, 60000), at(backend, 60000), at(client, 4002)), mine), data},
 		{"active", of(flow(5, at(backend, 20), at(client, 4003), at(client, 4003), at(vip, 20)), mine), data},
@@ -110,7 +118,7 @@ func TestKind(t *testing.T) {
 		{"somebody's", flow(13, client, stranger, stranger, client), none},
 	}
 	f := newFinder(sample(), []configs.Ref{ref, {Pool: "farm", Backend: "missing"}})
-	f.learn([]conntrack.Flow{mine, theirs})
+	f.learn([]conntrack.Flow{mine, theirs, back, backTheirs})
 	for _, tt := range tests {
 		if got := f.kind(&tt.flow); got != tt.want {
 			t.Errorf("%s: kind %d, want %d", tt.name, got, tt.want)

@@ -25,9 +25,10 @@ const (
 // payloadInner is NFT_PAYLOAD_INNER_HEADER: what follows the transport header (linux/netfilter/nf_tables.h).
 const payloadInner expr.PayloadBase = 3
 
-// Bits of enum ip_conntrack_status: IPS_EXPECTED, IPS_DST_NAT.
+// Bits of enum ip_conntrack_status: IPS_EXPECTED, IPS_SRC_NAT, IPS_DST_NAT.
 const (
 	ipsExpected = 1 << 0
+	ipsSNAT     = 1 << 4
 	ipsDNAT     = 1 << 5
 )
 
@@ -36,6 +37,7 @@ type family struct {
 	nfproto      byte
 	addrLen      uint32
 	source, dest uint32 // offsets in the network header
+	ctSource     expr.CtKey
 	ctDest       expr.CtKey
 	portRegister uint32
 }
@@ -43,12 +45,12 @@ type family struct {
 func familyOf(f configs.Family) family {
 	if f == configs.IPv4 {
 		return family{
-			nfproto: unix.NFPROTO_IPV4, addrLen: 4, source: 12, dest: 16, ctDest: expr.CtKeyDSTIP,
+			nfproto: unix.NFPROTO_IPV4, addrLen: 4, source: 12, dest: 16, ctSource: expr.CtKeySRCIP, ctDest: expr.CtKeyDSTIP,
 			portRegister: reg32Next,
 		}
 	}
 	return family{
-		nfproto: unix.NFPROTO_IPV6, addrLen: 16, source: 8, dest: 24, ctDest: expr.CtKeyDSTIP6,
+		nfproto: unix.NFPROTO_IPV6, addrLen: 16, source: 8, dest: 24, ctSource: expr.CtKeySRCIP6, ctDest: expr.CtKeyDSTIP6,
 		portRegister: reg2,
 	}
 }
@@ -84,6 +86,8 @@ func statement(s rules.Statement, native bool) ([]expr.Any, error) {
 		return ctBit(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitNEW), nil
 	case rules.MatchExpected:
 		return ctBit(expr.CtKeySTATUS, ipsExpected), nil
+	case rules.MatchSNATed:
+		return ctBit(expr.CtKeySTATUS, ipsSNAT), nil
 	case rules.MatchDNATed:
 		return ctBit(expr.CtKeySTATUS, ipsDNAT), nil
 	case rules.MatchInSet:
@@ -236,6 +240,15 @@ func load(k rules.Key) []expr.Any {
 		return []expr.Any{
 			&expr.Ct{Key: f.ctDest, Register: reg1, Direction: 0, OptDirection: true},
 			&expr.Ct{Key: expr.CtKeyPROTODST, Register: f.portRegister, Direction: 0, OptDirection: true},
+		}
+	case rules.OriginalSource:
+		return []expr.Any{
+			&expr.Ct{Key: f.ctSource, Register: reg1, Direction: 0, OptDirection: true},
+			&expr.Ct{Key: expr.CtKeyPROTOSRC, Register: f.portRegister, Direction: 0, OptDirection: true},
+		}
+	case rules.SourcePort:
+		return []expr.Any{
+			f.loadSource(), &expr.Payload{DestRegister: f.portRegister, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 2},
 		}
 	case rules.ReplyAddress:
 		return []expr.Any{&expr.Ct{Key: f.ctDest, Register: reg1, Direction: 1, OptDirection: true}}

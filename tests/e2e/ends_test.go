@@ -18,6 +18,7 @@ import (
 type ends struct {
 	client, server net.Conn
 	backend        *lab.Backend // the server's end
+	verb           string       // that the test is about
 }
 
 // playServers puts the test in the place of a VIP's servers. What it returns makes control connections; each has been
@@ -36,6 +37,12 @@ func (f *farm) playServers(t *testing.T, v *vip) func(from netip.Addr, family co
 // playServersSilently is playServers without a greeting.
 func (f *farm) playServersSilently(t *testing.T, v *vip) func(from netip.Addr, family configs.Family) *ends {
 	t.Helper()
+	return f.playServersAt(t, v, 21)
+}
+
+// playServersAt is playServersSilently with servers on another port.
+func (f *farm) playServersAt(t *testing.T, v *vip, port uint16) func(from netip.Addr, family configs.Family) *ends {
+	t.Helper()
 	type accepted struct {
 		conn    net.Conn
 		backend *lab.Backend
@@ -44,7 +51,7 @@ func (f *farm) playServersSilently(t *testing.T, v *vip) func(from netip.Addr, f
 	for i, b := range v.Backends {
 		v.servers[i].Kill()
 		for _, addr := range b.Addrs.All() {
-			l, err := b.Listen(t.Context(), netip.AddrPortFrom(addr, 21))
+			l, err := b.Listen(t.Context(), netip.AddrPortFrom(addr, port))
 			must(t, err)
 			t.Cleanup(func() { _ = l.Close() })
 			go func() {

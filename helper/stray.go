@@ -1,0 +1,14 @@
+package helper
+
+// endStray ends a connection that conntrack picked up from a server's packet, and that has another source now than the VIP:
+// its client cannot take the packets, and they are not to pass unread.
+func (d *Daemon) endStray(tracker Tracker, c Connection) {
+	turned := c.turned()
+	log := d.log.With("backend", turned.Backend, "client", turned.Client, "source", turned.VIP)
+	if err := tracker.End(c); err != nil {
+		log.Warn("packets of a session are dropped: conntrack lost it, and it cannot be ended", "err", err)
+		return
+	}
+	log.Warn("a session is ended with a reset: conntrack lost it and picked it up from the server's packet, which gets another " +
+		"source than its VIP; servers on the VIP's own port with a source_group keep their sessions")
+}

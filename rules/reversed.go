@@ -1,0 +1,39 @@
+package rules
+
+import "ftpvip/configs"
+
+// Where conntrack has lost its table (`conntrack -F`, a restart without conntrackd) and the server speaks first, it picks
+// the control connection up in the wrong direction: the backend opened it, and a source group gives it the VIP as its source.
+// Both ends go on, so the helper has to read it. Such an entry is known by its original source, and by the translation:
+// without one the packets reach the client from an address that it does not know, and it refuses them.
+
+// serverSet lists the servers of VIPs with application ftp-control.
+func serverSet(cfg *configs.Config, f configs.Family) *Set {
+	servers := &Set{Name: setName(stemServers, f), Key: []Type{addrType(f), Service}}
+	for i := range cfg.VIPs {
+		v := &cfg.VIPs[i]
+		if v.Application != configs.FTPControl || !v.Addrs.Of(f).IsValid() {
+			continue
+		}
+		for _, p := range cfg.Chain(v.Pool) {
+			for _, b := range ofFamily(p, f) {
+				servers.add(Element{Key: addrPortBytes(b.Addrs.Of(f), b.Port)})
+			}
+		}
+	}
+	return servers
+}
+
+// MatchSNATed matches connections whose source was translated.
+type MatchSNATed struct{}
+
+// Text implements Statement.
+func (MatchSNATed) Text() string { return "ct status snat" }
+
+// carryReversed gives a connection that begins with a server's packet, and not with a SYN, the carrier.
+func carryReversed(f configs.Family) []Statement {
+	return []Statement{
+		MatchTCP{}, MatchNew{}, MatchFlags{Flags: SYN, None: true},
+		MatchInSet{Key{f, SourcePort}, setName(stemServers, f)}, SetHelper{setName(stemHelper, f)},
+	}
+}
