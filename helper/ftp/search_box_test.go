@@ -161,6 +161,9 @@ func (w *world) forward(p packet) {
 	took := len(w.ends[1-p.dir].got)
 	first := !w.spoken[p.dir]
 	w.spoken[p.dir] = true
+	if first && (p.gen > 1 || w.gone) {
+		w.firsts[p.dir] = append(w.firsts[p.dir], [2]int{at, len(p.b)})
+	}
 	if first && len(p.b) == 1 && (p.gen > 1 || w.gone) {
 		took = at + 1 // perhaps a keepalive of bytes that the engine never saw
 	}

@@ -224,7 +224,9 @@ func (h *honest) reply(line string, from, to int) {
 	case "AUTH":
 		if code == "234" {
 			h.inTLS = h.w.dice.within(1, 4)
-			h.ccc = h.w.dice.chance(30)
+			if h.ccc = h.w.dice.chance(30); h.ccc {
+				h.inTLS++ // after the handshake
+			}
 			h.tlsRecord()
 			return
 		}

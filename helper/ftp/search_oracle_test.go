@@ -220,7 +220,7 @@ func (w *world) judgeLine(t *taken, from, to int, kind string) {
 	arg := strings.TrimLeft(line[4:], " \t\r")
 	for _, octal := range [...]bool{false, true} {
 		a, ok := readAs(verb, arg, true, octal)
-		if ok && a.Addr() == w.addrs.Client.Addr() { // a low one may be the start of a line that was spoilt
+		if ok && (a.Addr() == w.addrs.Client.Addr() || a.Addr() == w.addrs.Seen.Addr()) { // perhaps the start of a line that was spoilt
 			a, ok = readAs(verb, arg, false, octal)
 		}
 		if !ok || w.allowed(a) || octal && w.addrs.OneArm() {

@@ -47,6 +47,7 @@ type server struct {
 	tlsAt             []int // where in the client's stream TLS starts and ends, in turns
 	tlsOut            []int // the same in the server's stream
 	spoke             bool  // TLS: then what is said in it, or after it, is its own decision
+	dead              bool  // the handshake failed
 	spokeAt, spokeOut int   // from here on
 	port              uint16
 	active            bool // the transfer that is set up is an active one
@@ -192,6 +193,10 @@ func (s *server) read() {
 // readTLS takes a TLS record, whose inside is not modelled. It is false if more has to come.
 func (s *server) readTLS() bool {
 	rest := s.t.got[s.at:]
+	if s.dead {
+		s.at = len(s.t.got)
+		return true
+	}
 	if rest[0] < 20 || rest[0] > 23 { // not TLS: the handshake fails
 		if !s.falls || s.spoke {
 			s.at = len(s.t.got)
@@ -209,8 +214,9 @@ func (s *server) readTLS() bool {
 	if len(rest) < n {
 		return false
 	}
-	last := rest[5] == 'C' // CCC
+	last := rest[5] == 'C' && s.spoke // CCC
 	if !s.spoke {
+		s.dead = len(rest) > n // nobody goes on before the other's handshake
 		s.spoke, s.spokeAt, s.spokeOut = true, s.at, s.said
 	}
 	s.at += n

@@ -68,11 +68,11 @@ func (s *searcher) setUp(log *strings.Builder) {
 	d := &s.dice
 	s.w = world{
 		dice: d, log: log, heap: old.heap[:0], held: old.held[:0], out: old.out[:0], scratch: old.scratch, arena: old.arena[:0],
-		opens: old.opens[:0], restarts: old.restarts[:0], ends: old.ends, server: old.server, sent: old.sent, sentGen: old.sentGen,
+		opens: old.opens[:0], restarts: old.restarts[:0], ends: old.ends, server: old.server, sent: old.sent, sentGen: old.sentGen, firsts: old.firsts,
 	}
 	w := &s.w
 	for i := range w.sent {
-		w.sent[i], w.sentGen[i] = w.sent[i][:0], w.sentGen[i][:0]
+		w.sent[i], w.sentGen[i], w.firsts[i] = w.sent[i][:0], w.sentGen[i][:0], w.firsts[i][:0]
 	}
 	w.addrs = []Endpoints{ends4(), ends4(), oneArm4(), oneArm4(), ends6(), oneArm6()}[d.n(6)]
 	w.policy.Aliases = append(w.policy.Aliases, searchAlias)

@@ -82,7 +82,8 @@ type world struct {
 	sent     [2][]int16 // what passed at each position, -1 nothing
 	sentGen  [2][]uint8
 	restarts []time.Duration
-	spoken   [2]bool // this engine passed something
+	spoken   [2]bool     // this engine passed something
+	firsts   [2][][2]int // where that was, and how many bytes, for each engine that did not see the start
 
 	// The network.
 	loss, dup, jitter int // of a hundred
