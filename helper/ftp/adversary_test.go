@@ -113,7 +113,7 @@ func TestAdversary(t *testing.T) {
 func isLegal(line string) bool {
 	for _, piece := range strings.FieldsFunc(line, func(r rune) bool { return r == '\r' || r == '\n' }) {
 		p := strings.ToUpper(strings.TrimLeft(piece, " \x00"))
-		if strings.HasPrefix(p, "PORT") && strings.Count(p, ",") >= 5 || strings.HasPrefix(p, "EPRT") && strings.Count(p, p[5:6]) == 4 {
+		if a, err := scanSix(strings.TrimPrefix(p, "PORT")); strings.HasPrefix(p, "PORT") && err == nil && a.Port() != 0 && !a.Addr().IsUnspecified() || strings.HasPrefix(p, "EPRT") && strings.Count(p, p[5:6]) == 4 {
 			return true
 		}
 		if strings.HasPrefix(p, "LPSV") || strings.HasPrefix(p, "LPRT") && strings.Contains(p, ",") {

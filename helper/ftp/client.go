@@ -129,26 +129,32 @@ func (s *Session) openOneArm(t *stream, d DataConn, e eprt, arg, n int) {
 	for size > 0 && text[size-1] == ' ' {
 		size--
 	}
-	var fits func(p uint16) bool
-	if d.Command == CmdPORT {
-		want := min(size-len(sixText(s.ends.Seen.Addr())), 7)
-		fits = func(p uint16) bool { return portLen(p) == want }
+	if t.frozen() > arg {
+		s.finishOneArm(t, d, arg, n)
+		return
+	}
+	choice := portChoice{six: d.Command == CmdPORT}
+	if choice.six {
+		choice.max = min(size-len(sixText(s.ends.Seen.Addr())), len("255,255"))
 	} else {
-		want := min(size-5-len(s.ends.Seen.Addr().String()), 5)
-		fits = func(p uint16) bool { return digits(p) == want }
+		choice.max = min(size-len("|1|||")-len(s.ends.Seen.Addr().String()), len("65535"))
 	}
-	if s.onlyPadding(d.Command, size) || t.frozen() > arg {
+	choice.min = choice.max
+	var port uint16
+	if !s.onlyPadding(d.Command, size) {
+		var (
+			why Reason
+			err error
+		)
+		if port, why, err = s.open(d, d.To.Port(), choice); why != ReasonNone {
+			s.refuseErr(FromClient, d.Command, why, d.To, err)
+			neutralise(t, arg, n)
+			return
+		}
+	}
+	if port == 0 {
 		s.noFit(FromClient, d.Command, d.To)
-		return
-	}
-	port, why, err := s.open(d, d.To.Port(), fits)
-	switch {
-	case why != ReasonNone:
-		s.refuseErr(FromClient, d.Command, why, d.To, err)
 		neutralise(t, arg, n)
-		return
-	case port == 0:
-		s.noFit(FromClient, d.Command, d.To)
 		return
 	}
 	at := addrPort(s.ends.Seen, port)
@@ -160,6 +166,24 @@ func (s *Session) openOneArm(t *stream, d DataConn, e eprt, arg, n int) {
 	}
 	t.edit(t.line+arg, []byte(out))
 	s.event(Event{Kind: EventRewritten, Dir: FromClient, Command: d.Command, Named: d.To})
+}
+
+// finishOneArm completes a line of which our address has gone on (commitActive): its port is the client's own.
+func (s *Session) finishOneArm(t *stream, d DataConn, arg, n int) {
+	own, ours := s.leads(d.Command, t.orig[t.line+arg])
+	if rest, ok := strings.CutPrefix(string(t.orig[t.line+arg:t.line+n]), own); ok && ours != "" {
+		port, why, err := s.open(d, d.To.Port(), portChoice{only: true})
+		if port == 0 {
+			s.refuseErr(FromClient, d.Command, why, d.To, err)
+			neutralise(t, arg, n)
+			return
+		}
+		t.edit(t.line+arg, []byte(ours+rest))
+		s.event(Event{Kind: EventRewritten, Dir: FromClient, Command: d.Command, Named: d.To})
+		return
+	}
+	s.refuse(FromClient, d.Command, ReasonTooSlow, d.To)
+	neutralise(t, arg, n)
 }
 
 // onlyPadding reports whether the argument is longer than leading zeros can

@@ -39,8 +39,8 @@ const (
 	EventExpected    Kind = iota // a data connection was announced and its expectation made
 	EventRewritten               // an announcement was rewritten
 	EventRefused                 // neutralised, see Reason
-	EventNoFit                   // cannot be rewritten at equal length: passed unchanged
-	EventUnexpected              // a 227 or 229 without a PASV or EPSV: not acted on
+	EventNoFit                   // cannot be rewritten at equal length: neutralised
+	EventUnexpected              // a 227 or 229 without a PASV or EPSV: not acted on, and its address is blanked
 	EventOpenFailed              // no expectation could be made, but the announcement passed: see Err
 	EventOpaque                  // TLS from here on
 	EventReadable                // plain text again (CCC, RFC 4217 section 12.3; or TLS failed)
@@ -88,6 +88,8 @@ const (
 	ReasonQuota             // ErrQuota
 	ReasonNoPort            // every port that was tried is busy
 	ReasonOpen              // no expectation could be made
+	ReasonNoFit             // our address does not fit into the announcement
+	ReasonUnsynced          // may be the rest of a line whose start nobody read
 
 	NumReasons // how many there are
 )
@@ -95,6 +97,7 @@ const (
 var reasonNames = [NumReasons]string{
 	"none", "third_party", "low_port", "family", "foreign_address", "malformed", "ambiguous", "obscured",
 	"epsv_all", "long_address", "too_long", "too_slow", "quota", "no_port", "open",
+	"no_fit", "unsynced",
 }
 
 // String returns a name that suits a log key or a metric label.

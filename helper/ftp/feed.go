@@ -5,19 +5,15 @@ import (
 	"net/netip"
 )
 
-// feed reads the bytes of a stream that were not scanned yet; the current
-// segment's new ones start at from.
-func (s *Session) feed(dir Direction, t *stream, from int) {
-	if !t.synced {
-		i, ok := findLine(dir, t.orig[from:])
-		if !ok {
-			t.decided, t.line, t.scanned = len(t.orig), len(t.orig), len(t.orig)
-			return
-		}
-		t.synced = true
-		t.decided, t.line, t.scanned, t.mode = from+i, from+i, from+i, lineRead
+// feed reads the bytes of a stream that were not scanned yet.
+func (s *Session) feed(dir Direction, t *stream) {
+	if !t.synced && !s.tail(t) {
+		return
 	}
 	for !s.closing {
+		if s.tlsLine(dir, t) {
+			return
+		}
 		i := bytes.IndexByte(t.orig[t.scanned:], '\n')
 		if i < 0 {
 			s.partLine(dir, t)
@@ -28,6 +24,29 @@ func (s *Session) feed(dir Direction, t *stream, from int) {
 	t.decided = len(t.orig)
 }
 
+// tlsLine looks for TLS where a line starts. Where it is the server that begins it, there are no more lines.
+func (s *Session) tlsLine(dir Direction, t *stream) bool {
+	if t.line == len(t.orig) || t.mode != lineRead || !tlsByte(t.orig[t.line]) {
+		return false
+	}
+	if t.unsure && !tlsRecord(t.orig[t.line:]) {
+		return false // the place may be one within other bytes
+	}
+	first := t.origin && t.line == 0 && (s.fresh || t.unsure)
+	if dir == FromClient && !first {
+		return false // after AUTH the server's word is enough
+	}
+	if dir == FromServer && t.unsure && !s.looks[FromClient] {
+		s.looks[FromServer] = true // the client has to look like it, too
+		return false
+	}
+	s.seesTLS(dir)
+	if s.closing {
+		t.decided, t.scanned = len(t.orig), len(t.orig)
+	}
+	return s.closing
+}
+
 // endLine acts on the current line, which ends at end.
 func (s *Session) endLine(dir Direction, t *stream, end int) {
 	if t.mode == lineRead && end-t.line > maxLine {
@@ -35,12 +54,14 @@ func (s *Session) endLine(dir Direction, t *stream, end int) {
 	}
 	switch t.mode {
 	case lineRead:
-		if dir == FromClient {
+		if dir == FromClient && s.offered && s.whileOffered(t, end) {
+			s.longLine(dir, t)
+		} else if dir == FromClient {
 			s.clientLine(t, end)
 		} else {
 			s.serverLine(t, end)
 		}
-	case linePass:
+	case linePass, lineCipher:
 		s.passTail(dir, t, end)
 		s.longLine(dir, t)
 	case linePoison:
@@ -51,11 +72,15 @@ func (s *Session) endLine(dir Direction, t *stream, end int) {
 		s.started = 0
 	}
 	t.decided = max(t.decided, end)
-	t.line, t.scanned, t.mode = end, end, lineRead
+	t.nextLine(end)
 }
 
-// partLine looks at a line that has no end yet: all of the stream from t.line
-// on. It is held if it may have to be changed.
+// nextLine begins a line whose start is known.
+func (t *stream) nextLine(at int) {
+	t.line, t.scanned, t.mode, t.unsure, t.synced = at, at, lineRead, false, true
+}
+
+// partLine looks at a line that has no end yet: all of the stream from t.line on. What may have to be changed is held.
 func (s *Session) partLine(dir Direction, t *stream) {
 	end := len(t.orig)
 	if t.mode == lineRead && end-t.line > maxLine {
@@ -63,10 +88,17 @@ func (s *Session) partLine(dir Direction, t *stream) {
 	}
 	switch t.mode {
 	case lineRead:
-		if !s.mustHold(dir, t.orig[t.line:]) {
-			t.decided = end
+		n := 0
+		if line := t.orig[t.line:]; dir == FromClient && s.offered {
+			s.whileOffered(t, end)
+			n = len(line)
+		} else if dir == FromClient {
+			n = s.mayGo(line)
+		} else if !s.mustHold(line) {
+			n = len(line)
 		}
-	case linePass:
+		t.decided = max(t.decided, t.line+n)
+	case linePass, lineCipher:
 		s.passTail(dir, t, end)
 		t.decided = end
 	case linePoison:
@@ -76,28 +108,21 @@ func (s *Session) partLine(dir Direction, t *stream) {
 	t.scanned = end
 }
 
-// mustHold reports whether a line may turn out to need a change.
-func (s *Session) mustHold(dir Direction, line []byte) bool {
-	if len(line) == 0 {
+// mustHold tells whether a reply without its end may turn out to need a change. A 227 that nobody asked for is held as
+// well, but not what may become one.
+func (s *Session) mustHold(line []byte) bool {
+	n := min(len(line), 3)
+	if n == 0 {
 		return false
 	}
-	if dir == FromClient {
-		return mayBeActive(line)
+	last := len(line) < 4 || line[3] == ' ' || line[3] == '\r' // as replyCode has it
+	if s.multi.code != 0 && (!last || s.multi.code != 227 && s.multi.code != 229) {
+		return false
 	}
-	for _, code := range [...]int{227, 229} {
-		text := "227"
-		if code == 229 {
-			text = "229"
-		}
-		n := min(len(line), 3)
-		if string(line[:n]) == text[:n] && s.due(code) {
-			last := len(line) < 4 || line[3] == ' ' || line[3] == '\r' // as replyCode has it
-			if s.multi.code == 0 || int(s.multi.code) == code && last {
-				return true
-			}
-		}
+	if n == 3 && string(line[:3]) == "227" {
+		return true
 	}
-	return false
+	return string(line[:n]) == "227"[:n] && s.due(227) || string(line[:n]) == "229"[:n] && s.due(229)
 }
 
 // tooLong gives up reading a line: it passes, unless some server may take it
@@ -121,11 +146,17 @@ func (s *Session) tooLong(dir Direction, t *stream) {
 // passTail lets the bytes up to end go on. After a bare CR some servers see a
 // new command: not in a line that nobody reads.
 func (s *Session) passTail(dir Direction, t *stream, end int) {
-	if dir != FromClient {
+	if dir != FromClient || t.mode == lineCipher {
 		return
 	}
+	prev := t.prev
+	if t.scanned > 0 {
+		prev = t.orig[t.scanned-1]
+	}
 	for i := t.scanned; i < end; i++ {
-		if i > 0 && t.orig[i-1] == '\r' && t.orig[i] != '\n' && t.orig[i] != '\r' && i-1 >= t.line {
+		c := t.orig[i]
+		bare := prev == '\r' && c != '\n' && c != '\r'
+		if prev = c; bare {
 			t.mode = linePoison
 			s.refuse(dir, CmdNone, ReasonObscured, netip.AddrPort{})
 			blank(t, i, end, 'X')

@@ -3,6 +3,7 @@ package ftp
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,9 @@ func FuzzReply(f *testing.F) {
 			return
 		}
 		if _, ok := w.last(EventNoFit); ok {
-			eq(t, got, line+"\r\n")
+			if !strings.HasPrefix(got, "425 ") && !strings.HasPrefix(got, "425\r") {
+				t.Fatalf("%q does not fit and became %q", line, got)
+			}
 			w.wantOpened(0)
 			return
 		}
@@ -151,9 +154,6 @@ func FuzzActive(f *testing.F) {
 				t.Fatalf("opened %+v", d)
 			}
 		}
-		if _, ok := w.last(EventNoFit); ok {
-			return
-		}
 		for _, a := range serverReadings(got) {
 			if len(w.opened) == 0 || a != w.opened[0].At {
 				t.Fatalf("a server reads %v out of %q, from %q; open is %v", a, got, line, w.opened)
@@ -213,8 +213,9 @@ func FuzzSplit(f *testing.F) {
 			if dir == 0 {
 				n += len("PASV\r\nEPSV\r\nPASV\r\n")
 			}
-			if w1.obscured() || w2.obscured() {
-				continue // blanked from where it was not gone yet
+			sameLen(t, whole[dir], parts[dir])
+			if slices.ContainsFunc(w1.events, func(e Event) bool { return e.Kind == EventRefused && e.Dir == Direction(dir) }) {
+				continue // spoilt from where it was not gone yet
 			}
 			eq(t, parts[dir][:n], whole[dir][:n])
 			sameLen(t, whole[dir], parts[dir])
@@ -302,7 +303,7 @@ func FuzzWild(f *testing.F) {
 			}
 			s.tag++
 			s.held[s.tag] = simSeg{dir, 0, bytes.Clone(b), false}
-			s.take(s.s.Segment(s.now, dir, Segment{Seq: seq, Payload: b}, s.tag, nil))
+			s.take(s.s.Segment(s.now, dir, Segment{Seq: seq, Ack: uint32(ops[1])<<24 | uint32(ops[2]), Payload: b}, s.tag, nil))
 		}
 		s.expire(holdTime)
 		s.expire(holdTime)

@@ -13,6 +13,7 @@ type wire struct {
 	s      *Session
 	now    time.Time
 	seq    [2]uint32
+	rcv    [2]uint32 // what the receiver of a direction acknowledges
 	tag    uint32
 	held   map[uint32]sentSeg
 	got    [2][]byte // what the receiver has, in order
@@ -56,17 +57,21 @@ func oneArm6() Endpoints {
 	return e
 }
 
-func newWire(t testing.TB, e Endpoints, p Policy) *wire {
+// newWire is a session that is picked up in the middle.
+func newWire(t testing.TB, e Endpoints, p Policy) *wire { return wireFrom(t, e, p, Midway) }
+
+func wireFrom(t testing.TB, e Endpoints, p Policy, start Start) *wire {
 	w := &wire{t: t, now: time.Unix(1700000000, 0), held: map[uint32]sentSeg{}, busy: map[uint16]bool{}}
 	w.seq = [2]uint32{1000, 0xfffffff0} // the server's wraps around soon
-	w.s = NewSession(&e, &p, Midway, w)
+	w.rcv = w.seq
+	w.s = NewSession(&e, &p, start, w)
 	w.s.OnEvent(func(e Event) { w.events = append(w.events, e) })
 	return w
 }
 
 // greeted is a session seen from its start, with its greeting passed.
 func greeted(t testing.TB, e Endpoints, p Policy) *wire {
-	w := newWire(t, e, p)
+	w := wireFrom(t, e, p, Fresh)
 	w.server("220 ready\r\n")
 	return w
 }
@@ -100,7 +105,7 @@ func (w *wire) segment(dir Direction, seq uint32, b string) []Verdict {
 	w.tag++
 	w.held[w.tag] = sentSeg{dir, seq, []byte(b)}
 	buf := []byte(b)
-	v := w.s.Segment(w.now, dir, Segment{Seq: seq, Payload: buf}, w.tag, nil)
+	v := w.s.Segment(w.now, dir, Segment{Seq: seq, Ack: w.rcv[1-dir], Payload: buf}, w.tag, nil)
 	w.take(v)
 	for i := range buf {
 		buf[i] = '#' // the caller uses it again
@@ -139,6 +144,9 @@ func (w *wire) take(vs []Verdict) {
 			}
 		}
 		w.got[seg.dir] = append(w.got[seg.dir], p...)
+		if end := seg.seq + uint32(len(p)); int32(seg.seq-w.rcv[seg.dir]) <= 0 && int32(end-w.rcv[seg.dir]) > 0 {
+			w.rcv[seg.dir] = end
+		}
 	}
 }
 

@@ -91,11 +91,14 @@ func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 // active are the verbs that must never pass unread.
 var active = [...]string{"PORT", "EPRT", "LPRT", "LPSV"}
 
+// maxPieces bounds the bare CRs that are looked behind in one line: one with more is no honest command.
+const maxPieces = 8
+
 // mayBeActive reports whether some server may read one of the active verbs out
 // of the line, or out of what the line may become. The line has no end yet,
 // or has lost it.
 func mayBeActive(line []byte) bool {
-	for {
+	for range maxPieces {
 		for _, telnet := range [...]bool{true, false} {
 			v := scanVerb(line, telnet)
 			if v.n == 0 {
@@ -114,6 +117,7 @@ func mayBeActive(line []byte) bool {
 		}
 		line = line[i+1:]
 	}
+	return true
 }
 
 // isActive is mayBeActive for a whole line.
@@ -195,22 +199,6 @@ func plausible(dir Direction, b []byte) bool {
 		return false
 	}
 	return v.end == len(content) || content[v.end] == ' '
-}
-
-// findLine returns where in b the first plausible line starts: at its very
-// start, or after a line end.
-func findLine(dir Direction, b []byte) (int, bool) {
-	for at := 0; at < len(b); {
-		if plausible(dir, b[at:]) {
-			return at, true
-		}
-		i := bytes.IndexByte(b[at:], '\n')
-		if i < 0 {
-			break
-		}
-		at += i + 1
-	}
-	return 0, false
 }
 
 // plainText reports whether a whole segment is FTP in the clear, so surely that

@@ -146,7 +146,7 @@ func TestPolicy(t *testing.T) {
 		got := w.toClient()
 		sameLen(t, in, got)
 		// "192,0,2,10," leaves two bytes: nothing fits.
-		eq(t, got, in)
+		eq(t, got, "425 Data connecti\r\n")
 		w.wantOpened(0)
 		if _, ok := w.last(EventNoFit); !ok || w.s.Stats().NoFit != 1 {
 			t.Error("no event")

@@ -1,41 +1,101 @@
 package ftp
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strconv"
+	"strings"
+)
 
-// maxOpens bounds how many ports are tried for one data connection.
-const maxOpens = 32
+// Bounds of the search for another port than the wished one. No line may cost more, whatever it says.
+const (
+	maxOpens = 32  // the Opener is asked so often
+	maxWalk  = 256 // so many ports are looked at, of which VIPs and passive slices may have some
+)
 
-// ports walks through all port numbers in an order that only its seed decides,
-// so that a helper that was restarted comes to the same choice for a
-// retransmitted announcement: a linear congruential generator with full period
-// (Hull and Dobell: odd increment, multiplier 1 modulo 4).
-type ports struct {
-	mul, add, cur uint16
-	left          int
+// stride is the step from one port to the next: a prime above all numbers of ports, so that each comes once.
+const stride = 1_000_003
+
+// portChoice says which ports can be announced: those whose text has a length within bounds.
+type portChoice struct {
+	only     bool   // the wished one and no other
+	six      bool   // written as two numbers, as PORT and 227 do, not as one
+	min, max int    // length of the text
+	prefix   string // what of the text has gone on; with six empty
 }
 
-func newPorts(seed uint64) ports {
-	return ports{
-		mul:  uint16(seed>>48)&^3 | 5,
-		add:  uint16(seed>>32) | 1,
-		cur:  uint16(seed),
-		left: 1 << 16,
+// text is how p is announced.
+func (c *portChoice) text(p uint16) string {
+	if c.six {
+		return portText(p)
 	}
+	return strconv.Itoa(int(p))
 }
 
-// next returns the next port; false after all of them.
-func (p *ports) next() (uint16, bool) {
-	if p.left == 0 {
-		return 0, false
+func (c *portChoice) fits(p uint16) bool {
+	if c.only {
+		return true
 	}
-	p.left--
-	p.cur = p.cur*p.mul + p.add
-	return p.cur, true
+	t := c.text(p)
+	return len(t) >= c.min && len(t) <= c.max && strings.HasPrefix(t, c.prefix)
+}
+
+// block is a set of ports: base, base+1, ... in a number of rows that are 256 apart.
+type block struct{ base, rows, columns int }
+
+// numbers are those of one, two and three digits, up to 255.
+var numbers = [...]struct{ first, last int }{{0, 9}, {10, 99}, {100, 255}}
+
+// blocks lists the ports that fit, without those below 1024.
+func (c *portChoice) blocks() (list []block, total int) {
+	add := func(b block) {
+		if b.rows > 0 && b.columns > 0 {
+			list = append(list, b)
+			total += b.rows * b.columns
+		}
+	}
+	if c.six {
+		for i, high := range numbers {
+			for k, low := range numbers {
+				if n := i + k + 3; n < c.min || n > c.max {
+					continue
+				}
+				first := max(high.first, DefaultPortsMin>>8)
+				add(block{first<<8 + low.first, high.last - first + 1, low.last - low.first + 1})
+			}
+		}
+		return list, total
+	}
+	for n := max(c.min, len(c.prefix), 4); n <= min(c.max, 5); n++ {
+		first, last := 1, 9
+		k := n - 1
+		if c.prefix != "" {
+			first, _ = strconv.Atoi(c.prefix)
+			last, k = first, n-len(c.prefix)
+		}
+		for ; k > 0; k-- {
+			first, last = first*10, last*10+9
+		}
+		first, last = max(first, DefaultPortsMin), min(last, 1<<16-1)
+		add(block{first, 1, last - first + 1})
+	}
+	return list, total
+}
+
+// at is the port with a number in the list.
+func at(list []block, i int) uint16 {
+	for _, b := range list {
+		if n := b.rows * b.columns; i >= n {
+			i -= n
+			continue
+		}
+		return uint16(b.base + i/b.columns<<8 + i%b.columns) //nolint:gosec // blocks are made of ports
+	}
+	return 0
 }
 
 // seed mixes the two hosts of a session and a wish into a seed (FNV-1a, then a
 // finaliser). The client's port is not in it: a later session that wants the
-// same is to get the same, for a kernel that has not forgotten the first
+// same is to get the same, because a kernel that has not forgotten the first
 // connection yet takes the second for a new one only where both have the same
 // addresses and ports on both sides of the translation.
 func seed(e *Endpoints, wish uint16) uint64 {
@@ -58,32 +118,34 @@ func seed(e *Endpoints, wish uint16) uint64 {
 	return h ^ h>>33
 }
 
-// open asks the Opener for d with the port wish, or another that fits. With
-// ReasonNone and port 0 no port fits at all.
-func (s *Session) open(d DataConn, wish uint16, fits func(uint16) bool) (uint16, Reason, error) {
-	tried, fit := 0, false
+// open asks the Opener for d with the port wish, or another that fits. With ReasonNone and port 0 no port fits at all.
+// The order of the others depends on the two hosts and the wish alone, so that a helper that was restarted comes to the
+// same choice for a retransmitted announcement.
+func (s *Session) open(d DataConn, wish uint16, choice portChoice) (uint16, Reason, error) {
 	try := func(p uint16) (done bool, err error) {
-		if !fits(p) {
-			return false, nil
-		}
-		fit = true
-		if !s.allowed(d.Passive, p, wish) {
-			return false, nil
-		}
-		tried++
 		d.Port = p
 		d.At = addrPort(d.At, p)
 		err = s.opener.Open(d)
 		return !isBusy(err), err
 	}
-	done, err := try(wish)
-	for it := newPorts(seed(s.ends, wish)); !done && tried < maxOpens; {
-		p, ok := it.next()
-		if !ok {
-			break
-		}
-		if p != wish {
-			done, err = try(p)
+	var (
+		done bool
+		err  error
+		fit  = choice.fits(wish)
+	)
+	if fit && s.allowed(d.Passive, wish, wish) {
+		done, err = try(wish)
+	}
+	if !done && !choice.only {
+		list, total := choice.blocks()
+		fit = fit || total > 0
+		h := seed(s.ends, wish)
+		for i, tried := 0, 0; !done && i < min(total, maxWalk) && tried < maxOpens; i++ {
+			p := at(list, int((h%uint64(total)+uint64(i)*stride)%uint64(total))) //nolint:gosec // below total
+			if p != wish && s.allowed(d.Passive, p, wish) {
+				tried++
+				done, err = try(p)
+			}
 		}
 	}
 	switch {

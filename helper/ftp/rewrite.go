@@ -161,13 +161,18 @@ func digits(p uint16) int {
 	return 5
 }
 
-// fitPort writes an argument of PORT at exactly n bytes, padded with leading
-// zeros: first of numbers below 8, which no reader takes for something else.
+// fitPort writes an argument of PORT at exactly n bytes.
 func fitPort(to netip.AddrPort, n int) (string, bool) {
 	b := to.Addr().As4()
-	nums := [6]byte{b[0], b[1], b[2], b[3], byte(to.Port() >> 8), byte(to.Port())}
+	t, ok := padNumbers([]byte{b[0], b[1], b[2], b[3], byte(to.Port() >> 8), byte(to.Port())}, n)
+	return string(t), ok
+}
+
+// padNumbers writes numbers with commas between at exactly n bytes, padded with leading zeros: first of numbers below
+// 8, which no reader takes for something else.
+func padNumbers(nums []byte, n int) ([]byte, bool) {
 	var width [6]int
-	have := 5
+	have := len(nums) - 1
 	for i, v := range nums {
 		width[i] = digits(uint16(v))
 		have += width[i]
@@ -181,7 +186,7 @@ func fitPort(to netip.AddrPort, n int) (string, bool) {
 		}
 	}
 	if have != n {
-		return "", false
+		return nil, false
 	}
 	t := make([]byte, 0, n)
 	for i, v := range nums {
@@ -190,7 +195,7 @@ func fitPort(to netip.AddrPort, n int) (string, bool) {
 		}
 		t = appendPadded(t, uint64(v), width[i])
 	}
-	return string(t), true
+	return t, true
 }
 
 func appendPadded(t []byte, v uint64, width int) []byte {

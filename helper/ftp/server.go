@@ -3,6 +3,8 @@ package ftp
 import (
 	"bytes"
 	"net/netip"
+	"slices"
+	"strings"
 )
 
 // multi is the state of a multi-line reply (RFC 959, section 4.2).
@@ -17,6 +19,9 @@ func (s *Session) serverLine(t *stream, end int) {
 	line := t.orig[t.line:end]
 	content := splitEnd(line)
 	code, sep, ok := replyCode(content)
+	if s.offered {
+		s.noTLS()
+	}
 	switch {
 	case s.multi.code != 0:
 		if !ok || sep != ' ' || code != int(s.multi.code) {
@@ -53,7 +58,7 @@ func (s *Session) finalReply(t *stream, n, code int) {
 		}
 	case 234:
 		if s.pending.take(awaitAUTH) || s.credited() {
-			s.goOpaque()
+			s.looks[FromClient], s.offered = true, true
 		}
 	default:
 		if a, ok := s.pending.complete(code); ok && a == awaitEPSVAll && code >= 400 {
@@ -81,6 +86,9 @@ func (s *Session) announcement(t *stream, n, code int, final bool) {
 		if final {
 			s.event(Event{Kind: EventUnexpected, Dir: FromServer, Command: cmd})
 		}
+		if code == 227 {
+			s.hideAddress(t, line)
+		}
 		return
 	}
 	if s.multi.refused { // its first line said 425
@@ -105,6 +113,9 @@ func (s *Session) announcement(t *stream, n, code int, final bool) {
 		return
 	}
 	named := netip.AddrPortFrom(g.addr, g.port)
+	if t.unsure && f != foundOK {
+		return // perhaps no reply at all, but the rest of one
+	}
 	switch f {
 	case foundNone:
 		if final { // some client may find something in it, still
@@ -134,15 +145,30 @@ func (s *Session) checkPassive(code int, g group) Reason {
 	if !s.advertised().Is4() || !s.ends.Backend.Addr().Is4() {
 		return ReasonFamily
 	}
-	if g.addr == s.ends.Backend.Addr() || g.addr == s.ends.VIP.Addr() || g.addr == s.advertised() {
-		return ReasonNone
+	if !s.backendsOwn(g.addr) {
+		return ReasonForeign
 	}
-	for _, a := range s.policy.Aliases {
-		if g.addr == a.Unmap() {
-			return ReasonNone
+	return ReasonNone
+}
+
+// backendsOwn tells whether the backend may name an address as its own.
+func (s *Session) backendsOwn(a netip.Addr) bool {
+	return a == s.ends.Backend.Addr() || a == s.ends.VIP.Addr() || a == s.advertised() ||
+		slices.ContainsFunc(s.policy.Aliases, func(alias netip.Addr) bool { return a == alias.Unmap() })
+}
+
+// hideAddress blanks what a 227 names that nobody asked for: it may be an address that no client is to see.
+func (s *Session) hideAddress(t *stream, line []byte) {
+	for i := 4; i < len(line); {
+		g, f := parse227(line, i)
+		if f == foundNone {
+			return
 		}
+		if f == foundBad || g.addr != s.ends.VIP.Addr() && g.addr != s.advertised() {
+			t.edit(t.line+g.start, bytes.Repeat([]byte{' '}, g.end-g.start))
+		}
+		i = g.end
 	}
-	return ReasonForeign
 }
 
 // openPassive makes the expectation and rewrites the reply.
@@ -154,43 +180,47 @@ func (s *Session) openPassive(t *stream, n int, cmd Command, g group) {
 		To:        netip.AddrPortFrom(s.ends.Backend.Addr(), g.port),
 		AnySource: s.policy.DataSourceAny,
 	}
-	l, had := s.parts(t, n, g)
-	var buf [maxLine]byte
-	fits := func(p uint16) bool {
-		body := s.body(g, p)
-		if len(body) < len(had) || body[:len(had)] != had {
-			return false
-		}
-		return len(body)-len(had) <= l.room(n)
+	named := netip.AddrPortFrom(g.addr, g.port)
+	if s.started > 0 {
+		s.finish227(t, n, d, named)
+		return
 	}
-	port, why, err := s.open(d, g.port, fits)
+	l, had := s.parts(t, n, g)
+	port, why, err := s.open(d, g.port, s.portChoice(g, l.room(n), had))
 	if port != 0 && s.multi.code != 0 {
 		s.multi.body = s.body(g, port)
 	}
 	if port != 0 && cmd == CmdEPSV && port == g.port {
 		return // as good as it came
 	}
-	named := netip.AddrPortFrom(g.addr, g.port)
-	switch {
-	case why != ReasonNone:
+	if why != ReasonNone {
 		s.refuseReply(t, n, cmd, why, named, err)
 		return
-	case port == 0:
-		if s.started > 0 { // part of our own address has gone on
-			s.refuseReply(t, n, cmd, ReasonTooSlow, named, nil)
+	}
+	var buf [maxLine]byte
+	if port != 0 {
+		l.body = s.body(g, port)[len(had):]
+		if out, ok := l.fit(buf[:0], n); ok {
+			s.write(t, out, cmd, named)
 			return
 		}
-		s.noFit(FromServer, cmd, named)
-		return
 	}
-	body := s.body(g, port)
-	l.body = body[len(had):]
-	out, ok := l.fit(buf[:0], n)
-	if !ok {
-		s.noFit(FromServer, cmd, named)
-		return
+	s.noFit(FromServer, cmd, named)
+	s.neutraliseReply(t, n, ReasonNoFit)
+}
+
+// portChoice says which ports fit into a reply where there is room for so many bytes of the body, of which had is gone.
+func (s *Session) portChoice(g group, room int, had string) portChoice {
+	c := portChoice{six: g.delim == 0, min: 1}
+	before := len(s.body(g, 0)) - len(c.text(0)) // what of the body is not the port
+	c.max = room + len(had) - before
+	if g.delim != 0 && len(had) > 4 { // after the parenthesis and three delimiters
+		c.prefix = strings.TrimRight(had[4:], string(g.delim)+")")
 	}
-	s.write(t, out, cmd, named)
+	if g.delim != 0 && len(had) > 4+len(c.prefix) { // the port is whole
+		c.only = true
+	}
+	return c
 }
 
 // layOut writes body into a further line of a multi-line reply.
@@ -241,10 +271,6 @@ func (s *Session) parts(t *stream, n int, g group) (l layout, had string) {
 	}
 	l.fixed = t.out(t.line, t.line+k)
 	switch {
-	case s.started > 0:
-		l.open, l.glued = false, true
-		l.close = bytes.IndexByte(l.fixed, '(') >= 0
-		return l, sixText(s.advertised())[:s.started]
 	case k <= g.start:
 		l.text = line[k:g.start]
 	case g.delim != 0:
@@ -262,6 +288,10 @@ func (s *Session) parts(t *stream, n int, g group) (l layout, had string) {
 // rest is blanked, and no client finds an address.
 func (s *Session) refuseReply(t *stream, n int, cmd Command, why Reason, named netip.AddrPort, err error) {
 	s.refuseErr(FromServer, cmd, why, named, err)
+	s.neutraliseReply(t, n, why)
+}
+
+func (s *Session) neutraliseReply(t *stream, n int, why Reason) {
 	b := make([]byte, 0, maxLine)
 	if t.frozen() == 0 && (s.multi.code == 0 || n > 3 && t.orig[t.line+3] == '-') {
 		s.multi.refused = s.multi.code != 0

@@ -7,13 +7,8 @@ import (
 	"time"
 )
 
-// Times after which the engine stops waiting.
-const (
-	holdTime   = 200 * time.Millisecond // a held line for its rest
-	gapTime    = 500 * time.Millisecond // a gap, at least, and
-	gapCount   = 3                      // so many arrivals of the segment after it
-	creditTime = 30 * time.Second       // a reply to a command from before the pick-up
-)
+// creditTime is how long after a pick-up a reply may answer a command from before it.
+const creditTime = 30 * time.Second
 
 // Session is the engine's state for one control connection. It is used by one
 // goroutine at a time.
@@ -30,11 +25,13 @@ type Session struct {
 
 	born    time.Time     // when the first segment came
 	now     time.Duration // of the current call, since then
-	started uint8         // bytes of our address that went on ahead of the rest of a 227
+	started uint16        // bytes of a 227 that went on ahead, from our address on: see lay227
 	begun   bool          // a segment was seen
 	fresh   bool          // seen from its very start
 	credit  bool          // picked up in the middle: one 227, 229 or 234 may answer a command not seen
 	epsvAll bool          // EPSV ALL was said (RFC 2428, section 4)
+	looks   [2]bool       // a direction looks like TLS
+	offered bool          // AUTH was accepted, and the server has not begun TLS
 	opaque  bool
 	closing bool // opaque from the current line on
 }
@@ -42,8 +39,9 @@ type Session struct {
 // NewSession returns a Session for a control connection. Sessions may share
 // their Policy; it and the Endpoints must not be changed any more.
 func NewSession(e *Endpoints, p *Policy, start Start, o Opener) *Session {
-	_ = start
-	return &Session{ends: e, policy: p, opener: o}
+	s := &Session{ends: e, policy: p, opener: o, fresh: start == Fresh, credit: start == Midway, opaque: start == Encrypted}
+	s.stats.TLS = s.opaque
+	return s
 }
 
 // SetPolicy changes the policy for what comes from now on.
@@ -103,58 +101,49 @@ func isQuota(err error) bool                             { return errors.Is(err,
 // retransmission with other bytes is dropped, and so is a segment beyond a gap:
 // TCP sends it again once the gap is filled.
 func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32, out []Verdict) []Verdict {
-	seq, payload := seg.Seq, seg.Payload
-	if len(payload) == 0 {
-		return append(out, Verdict{Tag: tag})
-	}
 	if !s.begun {
-		s.begin(now, dir, payload)
+		s.begun, s.born = true, now
 	}
 	s.now = now.Sub(s.born)
+	out = s.acknowledge(dir, seg.Ack, out)
 	t := &s.streams[dir]
-	if s.opaque && !s.resume(dir, seq, payload) {
+	if len(seg.Payload) == 0 || s.opaque && !s.resume(dir, seg.Seq, seg.Payload) {
 		return append(out, Verdict{Tag: tag})
 	}
 	if !t.known {
-		s.pickUp(dir, t, seq)
+		s.pickUp(dir, t, seg.Seq)
 	}
-	d := int(int32(seq - t.next())) // sequence arithmetic (RFC 9293, section 3.4)
+	d := int(int32(seg.Seq - t.next())) // sequence arithmetic (RFC 9293, section 3.4)
 	if d > 0 {
-		if t.synced && !s.missed(dir, t, seq) {
+		if !s.missing(dir, t, &seg) {
 			return append(out, Verdict{Tag: tag, Action: Drop})
 		}
 		out = s.giveUp(dir, t, out)
-		s.pickUp(dir, t, seq)
+		s.pickUp(dir, t, seg.Seq)
+		t.skipped = true
 		d = 0
 	}
-	at := t.index(seq)
 	if d < 0 {
-		switch s.again(dir, t, at, payload) {
+		at := t.index(seg.Seq)
+		switch s.again(dir, t, at, seg.Payload) {
 		case againOK:
 		case againBefore:
-			s.before(dir, t, payload[:-at])
-			at = 0
-		case againStart:
-			out = s.giveUp(dir, t, out)
-			t.redone = true
-			s.pickUp(dir, t, seq)
-			d, at = 0, 0
+			s.before(dir, t, seg.Payload[:-at])
 		case againPass:
 			return append(out, Verdict{Tag: tag})
 		case againDrop:
 			return append(out, Verdict{Tag: tag, Action: Drop})
 		}
 	}
-	return s.take(dir, t, seq, at, -d, payload, tag, out)
+	return s.take(dir, t, seg.Seq, -d, seg.Payload, tag, out)
 }
 
-// take reads a segment at position at, of which the first old bytes are known already.
-func (s *Session) take(dir Direction, t *stream, seq uint32, at, old int, payload []byte, tag uint32, out []Verdict) []Verdict {
+// take reads a segment of which the first old bytes are known already.
+func (s *Session) take(dir Direction, t *stream, seq uint32, old int, payload []byte, tag uint32, out []Verdict) []Verdict {
 	n := len(payload)
 	if old < n {
-		t.append(payload[old:], at)
-		s.feed(dir, t, len(t.orig)-(n-old))
-		at = t.index(seq)
+		t.append(payload[old:], max(t.index(seq), 0))
+		s.feed(dir, t)
 	}
 	if s.closing {
 		out = s.closeStreams(out)
@@ -162,6 +151,7 @@ func (s *Session) take(dir Direction, t *stream, seq uint32, at, old int, payloa
 	if t.holds() {
 		out = t.release(out)
 	}
+	at := t.index(seq)
 	switch {
 	case at+n <= t.decided:
 		v := t.verdict(tag, at, n)
@@ -176,35 +166,7 @@ func (s *Session) take(dir Direction, t *stream, seq uint32, at, old int, payloa
 	if len(h.held) == 0 {
 		h.since = s.now
 	}
+	h.last, h.committed = s.now, false
 	h.held = append(h.held, held{tag: tag, seq: seq, n: n})
-	return out
-}
-
-// Deadline is when Expire is to be called; zero: nothing is held.
-func (s *Session) Deadline() time.Time {
-	var d time.Time
-	for i := range s.streams {
-		if t := &s.streams[i]; t.holds() {
-			if e := s.born.Add(t.trouble.since + holdTime); d.IsZero() || e.Before(d) {
-				d = e
-			}
-		}
-	}
-	return d
-}
-
-// Expire releases what was held too long. The sender may be waiting for an
-// acknowledgement of the first part of a line before it sends the rest (RFC
-// 896), so the part goes on, in a form that can still be completed.
-func (s *Session) Expire(now time.Time, out []Verdict) []Verdict {
-	s.now = now.Sub(s.born)
-	for i := range s.streams {
-		t := &s.streams[i]
-		if !t.holds() || s.now < t.trouble.since+holdTime {
-			continue
-		}
-		s.letGo(Direction(i), t)
-		out = t.release(out)
-	}
 	return out
 }

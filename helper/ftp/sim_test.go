@@ -37,7 +37,7 @@ func newSim(t testing.TB, e Endpoints, talk, replies string) *sim {
 	for i, b := range s.stream {
 		s.got[i], s.have[i] = make([]byte, len(b)), make([]bool, len(b))
 	}
-	s.s = NewSession(&e, &Policy{}, Midway, s)
+	s.s = NewSession(&e, &Policy{}, Fresh, s)
 	s.s.OnEvent(func(e Event) {
 		s.lost = s.lost || e.Kind == EventGap || e.Kind == EventPickedUp
 		s.opaque = s.opaque || e.Kind == EventOpaque
@@ -81,7 +81,16 @@ func (s *sim) send(dir Direction, at, n int, forge bool) {
 	if simTrace {
 		s.t.Logf("%v at %d %q forged %v", dir, at, b, forge)
 	}
-	s.take(s.s.Segment(s.now, dir, Segment{Seq: s.base[dir] + uint32(at), Payload: b}, s.tag, nil))
+	s.take(s.s.Segment(s.now, dir, Segment{Seq: s.base[dir] + uint32(at), Ack: s.ack(1 - dir), Payload: b}, s.tag, nil))
+}
+
+// ack is what the receiver of a direction acknowledges.
+func (s *sim) ack(dir Direction) uint32 {
+	n := slices.Index(s.have[dir], false)
+	if n < 0 {
+		n = len(s.have[dir])
+	}
+	return s.base[dir] + uint32(n)
 }
 
 func (s *sim) expire(d time.Duration) {
@@ -181,6 +190,9 @@ func (s *sim) check() {
 					s.t.Fatalf("%q became %q", line, got)
 				}
 				continue
+			}
+			if !bytes.HasSuffix(line, []byte("\n")) && mayBeActive(line) {
+				continue // held for a rest that does not come
 			}
 			if !spellsActive(string(line)) && !spellsActive(stripTelnet(string(line))) {
 				s.t.Fatalf("%q became %q", line, got)

@@ -2,6 +2,7 @@ package ftp
 
 import (
 	"testing"
+	"time"
 )
 
 // mode is one way to announce a data connection.
@@ -229,11 +230,53 @@ func TestHoldEndsWhereItNeedNotBe(t *testing.T) {
 			t.Errorf("%q is held", part)
 		}
 	}
-	for _, part := range []string{"226 Tr", "227 Entering", "2", "229"} {
+	for _, part := range []string{"226 Tr", "22", "2", "229"} {
 		w := greeted(t, ends4(), Policy{})
 		w.server(part)
 		if len(w.held) > 0 {
 			t.Errorf("%q is held with no PASV due", part)
 		}
+	}
+}
+
+// slowly sends pieces with a pause after each, as a sender does that has no acknowledgement to wait for.
+func (w *wire) slowly(dir Direction, pause time.Duration, pieces ...string) {
+	w.t.Helper()
+	for _, p := range pieces {
+		w.send(dir, p)
+		for left := pause; left > 0; left -= min(left, commitTime) {
+			w.expire(min(left, commitTime))
+		}
+	}
+}
+
+// TestSlowPieces (B8): a line in pieces, with pauses of up to five seconds, works, in whatever pieces it comes. What is
+// announced is what the whole line says.
+func TestSlowPieces(t *testing.T) {
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			check := func(pause time.Duration, pieces ...string) {
+				t.Helper()
+				w := m.start(t)
+				w.slowly(m.dir, pause, pieces...)
+				w.wantNoneHeld()
+				got := w.sees(m.dir)
+				sameLen(t, m.line, got)
+				if len(w.opened) != 1 || w.opened[0].To.Port() != 50000 {
+					t.Fatalf("%v, %q: opened %v, %q went on, %v", pause, pieces, w.opened, got, w.events)
+				}
+				m.check(t, got, w.opened[0])
+			}
+			for _, pause := range []time.Duration{300 * time.Millisecond, 1500 * time.Millisecond, 5 * time.Second} {
+				for i := 1; i < len(m.line); i++ {
+					check(pause, m.line[:i], m.line[i:])
+				}
+				var bytes []string
+				for i := range m.line {
+					bytes = append(bytes, m.line[i:i+1])
+				}
+				check(pause, bytes...)
+			}
+		})
 	}
 }

@@ -8,9 +8,10 @@ import (
 // Bounds of what one direction of a control connection may make us remember.
 const (
 	minHistory = 64       // first allocation
-	maxHistory = 16 << 10 // bytes kept for checking retransmissions
+	maxHistory = 16 << 10 // bytes kept for checking retransmissions, where nothing says that the receiver has them
+	maxAcked   = 1 << 10  // where it has
 	maxLine    = 512      // longest line that is held or acted on; RFC 959 sets no limit, servers do
-	maxHeld    = 256      // segments held for one line
+	maxHeld    = 64       // segments held for one line
 )
 
 // lineMode says what becomes of the rest of the current line.
@@ -20,13 +21,16 @@ const (
 	lineRead   lineMode = iota // assembled, and acted on when whole
 	linePass                   // passes unread up to its end
 	linePoison                 // is blanked up to its end
+	lineCipher                 // looks like a TLS record: passes up to the next line end
 )
 
 // trouble is what a stream needs only now and then: thousands of sessions are kept for long, and most do without.
 type trouble struct {
-	held  []held
-	since time.Duration // when the first of held came, as Session.now
-	gap   gap
+	held      []held
+	since     time.Duration // when the first of held came, as Session.now
+	last      time.Duration // when the last of held came
+	committed bool          // since then a part was let go, or could not be
+	gap       gap
 }
 
 // held is a segment without a verdict.
@@ -59,14 +63,19 @@ type stream struct {
 	scanned int      // no line end before this
 	decided int      // bytes before this are final and may have gone on
 	mode    lineMode // of the current line
+	prev    byte     // before orig[0]
 	head    [4]byte  // its first bytes, where mode is not lineRead
 
 	known    bool   // base is valid
-	synced   bool   // a line start was recognised: line boundaries and gaps are to be trusted
+	met      bool   // was known before
+	synced   bool   // the current line's start is known
+	unsure   bool   // the current line may have begun before the pick-up
 	origin   bool   // base is where the stream was picked up: nothing was discarded since
-	redone   bool   // was picked up a second time, further back
+	skipped  bool   // what is before base never came here, and must not come any more
 	edited   bool   // editedTo is valid
 	editedTo uint32 // end of the last rewritten range
+	hasAcked bool   // acked is valid
+	acked    uint32 // the highest acknowledgement of the other end
 
 	trouble *trouble // nil where there never was any: see hitch
 }
@@ -88,8 +97,8 @@ func (t *stream) next() uint32 { return t.base + uint32(len(t.orig)) }
 // reset forgets everything and starts at seq.
 func (t *stream) reset(seq uint32) {
 	*t = stream{
-		orig: t.orig[:0], base: seq, known: true, origin: true,
-		redone: t.redone, edited: t.edited, editedTo: t.editedTo, trouble: t.trouble,
+		orig: t.orig[:0], base: seq, known: true, met: true, origin: true,
+		edited: t.edited, editedTo: t.editedTo, hasAcked: t.hasAcked, acked: t.acked, trouble: t.trouble,
 	}
 	if t.trouble != nil {
 		*t.trouble = trouble{held: t.trouble.held[:0]}
@@ -116,6 +125,30 @@ func (t *stream) append(b []byte, keep int) {
 	t.orig = append(t.orig, b...)
 }
 
+// has tells whether the receiver has acknowledged everything before seq.
+func (t *stream) has(seq uint32) bool { return t.hasAcked && int32(t.acked-seq) >= 0 }
+
+// trim forgets what the receiver has acknowledged, and gives the memory back.
+func (t *stream) trim() {
+	if len(t.orig) <= maxAcked || !t.hasAcked {
+		return
+	}
+	cut := min(t.index(t.acked), t.decided, t.line)
+	if t.holds() {
+		cut = min(cut, t.index(t.trouble.held[0].seq))
+	}
+	if cut <= 0 {
+		return
+	}
+	t.discard(cut)
+	if cap(t.orig) > maxAcked && len(t.orig) <= maxAcked/2 {
+		t.orig = grow(bytes.Clone(t.orig), minHistory)
+	}
+	if cap(t.sent) > maxAcked && len(t.sent) <= maxAcked/2 {
+		t.sent = bytes.Clone(t.sent)
+	}
+}
+
 // index is the position of seq.
 func (t *stream) index(seq uint32) int { return int(int32(seq - t.base)) }
 
@@ -137,6 +170,7 @@ func grow(b []byte, n int) []byte {
 
 // discard forgets the first n bytes.
 func (t *stream) discard(n int) {
+	t.prev = t.orig[n-1]
 	t.orig = t.orig[:copy(t.orig, t.orig[n:])]
 	gone := min(max(n-t.sentAt, 0), len(t.sent))
 	t.sent = t.sent[:copy(t.sent, t.sent[gone:])]

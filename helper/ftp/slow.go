@@ -1,0 +1,140 @@
+package ftp
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+)
+
+// A 227 that comes so slowly that its parts have to go on one by one is rewritten as it comes: ours stands for the
+// backend's address as soon as that begins, and the port's digits go as they are, in the hope that the port is to be had.
+// Session.started counts the bytes of address, port and what follows that have gone on.
+
+// commitReply lets a part of a 227 or 229 go. With last set it is the end: what cannot go is blanked.
+func (s *Session) commitReply(t *stream, last bool) {
+	line := t.orig[t.line:]
+	switch {
+	case len(line) <= 4, line[2] == '9' && s.multi.code == 0:
+		t.decided = len(t.orig)
+		return
+	case s.multi.code == 0 && line[3] == ' ' && s.due(227):
+		content := splitEnd(line)
+		k := max(t.frozen(), 4)
+		if len(content) <= k {
+			t.decided = len(t.orig)
+			return
+		}
+		if out, started, ok := s.lay227(t, content, k, last); ok {
+			t.edit(t.line+k, out)
+			s.started = started
+			t.decided = len(t.orig)
+			return
+		}
+	}
+	if !last {
+		return
+	}
+	s.refuse(FromServer, CmdPASV, ReasonTooSlow, netip.AddrPort{})
+	blank(t, t.line+4, len(t.orig), ' ')
+	copy(t.head[:], line)
+	t.mode = linePoison
+}
+
+// lay227 writes what goes on for content, a 227 as far as it has come, after its first k bytes, which are gone. It
+// returns what Session.started is then. It is not ok where that cannot be completed to a line that any client reads.
+// With last set nothing more comes.
+func (s *Session) lay227(t *stream, content []byte, k int, last bool) (out []byte, started uint16, ok bool) {
+	ours := s.advertised()
+	if !ours.Is4() || !s.ends.Backend.Addr().Is4() {
+		return nil, 0, false
+	}
+	addr := sixText(ours)
+	rest, avail := content[k:], len(content)-k
+	likely := len(sixText(s.ends.Backend.Addr())) // length of what stands for addr
+	at := bytes.IndexAny(content[4:], "0123456789") + 4
+	if at < 4 { // text, which could have made room
+		return rest, 0, last || len(addr) <= likely
+	}
+	n, port, after, ok := s.named(content[at:])
+	switch {
+	case !ok:
+		return nil, 0, false
+	case n > 0:
+		likely = n
+	}
+	body := addr + port + after
+	if s.started > 0 {
+		body = body[min(int(s.started), len(body)):]
+		if len(body) < avail && !last {
+			return nil, 0, false
+		}
+		return append([]byte(body), bytes.Repeat([]byte{' '}, max(avail-len(body), 0))...)[:avail],
+			s.started + uint16(min(avail, len(body))), true //nolint:gosec // maxLine at most
+	}
+	if at < k {
+		return nil, 0, false
+	}
+	text, paren := strings.CutSuffix(string(content[k:at]), "(")
+	more := likely - len(addr) // bytes before the address that it leaves or takes
+	if more > 0 && text == "" && !paren && t.out(t.line, t.line+k)[k-1] != ' ' {
+		return nil, 0, false // blanks after the parenthesis, which not every client takes
+	}
+	lead := string(trimText(cleanText([]byte(text)), max(len(text)+min(more, 0), 0)))
+	lead += strings.Repeat(" ", max(len(text)+more-len(lead), 0))
+	if paren {
+		lead += "("
+	}
+	line := lead + body
+	if len(line) < avail {
+		line += strings.Repeat(" ", avail-len(line))
+	}
+	return []byte(line[:avail]), uint16(max(avail-len(lead), 0)), last || avail <= len(lead+body) //nolint:gosec // maxLine at most
+}
+
+// named takes an address and port apart, as far as they have come: how long the address is, where it is whole, the digits
+// of the port, and what follows. It is not ok where the address is not one that the backend may name.
+func (s *Session) named(b []byte) (n int, port, after string, ok bool) {
+	var nums [4]byte
+	i := 0
+	for k := range nums {
+		v, start := 0, i
+		for i < len(b) && isDigit(b[i]) {
+			v = min(v*10+int(b[i]-'0'), 256)
+			i++
+		}
+		if i == len(b) {
+			return 0, "", "", true
+		}
+		if i == start || v > 255 || b[i] != ',' {
+			return 0, "", "", false
+		}
+		nums[k] = byte(v)
+		i++
+	}
+	j := i
+	for j < len(b) && (isDigit(b[j]) || b[j] == ',') {
+		j++
+	}
+	return i, string(b[i:j]), string(b[j:]), j-i <= len("255,255") && s.backendsOwn(netip.AddrFrom4(nums))
+}
+
+// finish227 completes a 227 of which a part of our address has gone on.
+func (s *Session) finish227(t *stream, n int, d DataConn, named netip.AddrPort) {
+	k := t.frozen()
+	content := t.orig[t.line : t.line+n]
+	if k >= n { // only its end was missing
+		k = n
+	}
+	out, _, ok := s.lay227(t, content, k, true)
+	if !ok {
+		s.refuseReply(t, n, d.Command, ReasonTooSlow, named, nil)
+		return
+	}
+	port, why, err := s.open(d, d.Port, portChoice{only: true})
+	if port == 0 {
+		s.refuseReply(t, n, d.Command, why, named, err)
+		return
+	}
+	t.edit(t.line+k, out)
+	s.event(Event{Kind: EventRewritten, Dir: FromServer, Command: d.Command, Named: named})
+}

@@ -1,0 +1,198 @@
+package ftp
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+)
+
+// The client's first line after a pick-up may have begun before it: with PORT, for all we know, or with a part of it.
+// What could be the rest of such a line is spoilt, so that no part of one ever goes on that was not checked. The helper
+// before let nothing go but what is harmless by itself, or the start of the client's own address (mayGo): where the rest
+// of exactly that comes, it is taken.
+
+// tail reads the client's line that may have begun before the pick-up, and tells whether from t.line on the lines'
+// starts are known.
+func (s *Session) tail(t *stream) bool {
+	end, whole := len(t.orig), false
+	if i := bytes.IndexByte(t.orig[t.scanned:], '\n'); i >= 0 {
+		end, whole = t.scanned+i+1, true
+	}
+	line := t.orig[t.line:end]
+	if t.mode == lineRead {
+		switch {
+		case tlsRecord(line):
+			t.mode = lineCipher
+			s.seesTLS(FromClient)
+			if s.closing {
+				return true
+			}
+		case s.ownRest(line, whole):
+			if !whole {
+				t.scanned = end
+				return false // held
+			}
+			t.decided = max(t.decided, end)
+		default:
+			switch judgeTail(line, whole) {
+			case tailCommand:
+				t.synced = true
+				return true
+			case tailPoison:
+				s.refuse(FromClient, CmdNone, ReasonUnsynced, netip.AddrPort{})
+				t.mode = linePoison
+				t.scanned = t.line // what of it is not gone is blanked
+			case tailPass:
+				t.mode = linePass
+			case tailOpen:
+				t.decided = max(t.decided, end)
+			}
+		}
+	}
+	switch t.mode {
+	case linePass, lineCipher:
+		s.passTail(FromClient, t, end)
+		t.decided = max(t.decided, end)
+	case linePoison:
+		s.poison(FromClient, t, end)
+		t.decided = max(t.decided, end)
+	case lineRead:
+	}
+	t.scanned = end
+	if whole {
+		t.nextLine(end)
+	}
+	return whole
+}
+
+// tailKind is what a line without a known start can be.
+type tailKind uint8
+
+const (
+	tailOpen    tailKind = iota // nothing that completes anything has come
+	tailCommand                 // a command, from its start
+	tailPass                    // no part of an active verb's line
+	tailPoison                  // maybe the rest of one
+)
+
+// judgeTail decides what the client's line is that may have begun before.
+func judgeTail(line []byte, whole bool) tailKind {
+	content := splitEnd(line)
+	v := scanVerb(content, true)
+	if v.n == 0 {
+		if v.ended || whole && !v.clean {
+			return tailPoison
+		}
+		return tailOpen
+	}
+	word := strings.ToUpper(string(content[v.start:v.end]))
+	if v.clean && strings.HasSuffix("LPSV", word) && word != "LPSV" { // which is complete without an argument
+		return tailPoison
+	}
+	if !v.ended && !whole && v.clean {
+		if v.n > 4 {
+			return tailPass
+		}
+		return tailOpen
+	}
+	next := byte(' ')
+	if v.end < len(content) {
+		next = content[v.end]
+	}
+	switch {
+	case !v.clean:
+		return tailPoison
+	case v.n <= 4 && next == ' ' && knownVerb(word):
+		return tailCommand
+	case isActive(content), restOfActive(word), next != ' ' && isHex(word):
+		return tailPoison
+	}
+	return tailPass
+}
+
+// restOfActive tells whether a word is the end of an active verb.
+func restOfActive(word string) bool {
+	for _, verb := range active {
+		if strings.HasSuffix(verb, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// isHex tells whether a word may be part of an IPv6 address.
+func isHex(word string) bool { return strings.Trim(word, "ABCDEF") == "" }
+
+// ownRest looks for the rest of a PORT or EPRT that names the client itself, of which a part has gone on before the
+// pick-up. Where the line is whole the expectation is made. In one-arm mode the backend has read another address.
+func (s *Session) ownRest(line []byte, whole bool) bool {
+	if s.ends.OneArm() || s.policy.FXPAllow {
+		return false
+	}
+	content := line
+	if whole {
+		content = splitEnd(line)
+	}
+	for _, cmd := range [...]Command{CmdPORT, CmdEPRT} {
+		delim := byte('|')
+		if n := len(content); cmd == CmdEPRT && whole && n > 0 {
+			delim = content[n-1]
+		}
+		own := s.ownText(cmd, delim)
+		if own == "" {
+			continue
+		}
+		full := cmd.String() + " " + own
+		for k := 1; k < len(full); k++ {
+			rest := full[k:]
+			n := min(len(rest), len(content))
+			if !strings.EqualFold(rest[:n], string(content[:n])) || !whole && n < len(rest) && restIsWord(rest[:n]) {
+				continue
+			}
+			if !whole && strings.Trim(string(content[n:]), "0123456789,|\r") == "" {
+				return true
+			}
+			if whole && n == len(rest) && s.openRest(cmd, own+string(content[n:])) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// restIsWord tells whether nothing but letters has come: that goes on by itself.
+func restIsWord(b string) bool {
+	return strings.IndexFunc(b, func(r rune) bool { return !isLetter(byte(r)) }) < 0
+}
+
+// openRest makes the expectation for an argument that is complete now.
+func (s *Session) openRest(cmd Command, arg string) bool {
+	var (
+		to    netip.AddrPort
+		octal bool
+	)
+	if cmd == CmdPORT {
+		var ok bool
+		if to, octal, ok = parsePort([]byte(arg)); !ok {
+			return false
+		}
+	} else {
+		e, why := parseEprt([]byte(arg))
+		if why != ReasonNone {
+			return false
+		}
+		to, octal = e.to, e.octal
+	}
+	if s.checkActive(to, octal) != ReasonNone {
+		return false
+	}
+	d := DataConn{Command: cmd, At: to, Port: to.Port(), To: to}
+	if err := s.opener.Open(d); err != nil {
+		return false
+	}
+	s.stats.Commands++
+	s.stats.Opened[cmd]++
+	s.event(Event{Kind: EventExpected, Command: cmd, Data: d})
+	s.pending.push(awaitOther)
+	return true
+}

@@ -1,0 +1,102 @@
+package ftp
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// A session is opaque once both ends have begun TLS: the client where it had AUTH accepted, or where its bytes look like
+// TLS from the start; the server where a TLS record stands in the place of a reply. A server that goes on in the clear
+// never does that, whatever the client sends, so until then the client is read. From then on nobody on the way can read
+// the session, and what the server does with a PORT is its own decision, as it would be with an encrypted one.
+
+// tlsByte tells whether a line starts as a TLS record does (RFC 8446, section 5.1). No reply and no command does.
+func tlsByte(c byte) bool { return c >= 0x14 && c <= 0x17 }
+
+// tlsRecord tells whether b starts with the header of a TLS record.
+func tlsRecord(b []byte) bool { return len(b) >= 3 && tlsByte(b[0]) && b[1] == 3 && b[2] <= 4 }
+
+// seesTLS notes that one direction looks like TLS, and makes the session opaque where both do.
+func (s *Session) seesTLS(dir Direction) {
+	s.looks[dir] = true
+	if s.looks[FromClient] && s.looks[FromServer] && !s.opaque && !s.closing {
+		s.stats.TLS = true
+		s.closing = true
+		s.event(Event{Kind: EventOpaque})
+	}
+}
+
+// noTLS says that the server, having accepted AUTH, answers in the clear. Of what the client has sent since then its TLS
+// library has taken some: where the next line starts nobody knows.
+func (s *Session) noTLS() {
+	s.offered, s.looks[FromClient] = false, false
+	t := &s.streams[FromClient]
+	if !t.known || t.line == len(t.orig) {
+		return
+	}
+	if t.holds() {
+		s.letGo(FromClient, t)
+	}
+	t.nextLine(len(t.orig))
+	t.decided, t.synced, t.unsure = len(t.orig), false, true
+}
+
+// hiddenActive looks for one of the active verbs anywhere in what the client says while TLS is offered: a server whose
+// TLS library gives up after some bytes may read the rest as commands. In a handshake they stand by chance only, once in
+// 10^8 bytes.
+func hiddenActive(b []byte) int {
+	at := -1
+	for _, verb := range active {
+		for i := 0; i+len(verb) <= len(b) && (at < 0 || i < at); i++ {
+			if strings.EqualFold(string(b[i:i+len(verb)]), verb) {
+				at = i
+			}
+		}
+	}
+	return at
+}
+
+// whileOffered reads the client's line up to end while TLS is offered, and tells whether it is spoilt.
+func (s *Session) whileOffered(t *stream, end int) bool {
+	i := hiddenActive(t.orig[t.line:end])
+	if i < 0 {
+		return false
+	}
+	s.refuse(FromClient, CmdNone, ReasonObscured, netip.AddrPort{})
+	blank(t, t.line+i, end, 'x')
+	t.mode = linePoison
+	return true
+}
+
+// closeStreams makes the session opaque and lets go of everything held.
+func (s *Session) closeStreams(out []Verdict) []Verdict {
+	s.closing, s.opaque, s.offered = false, true, false
+	for i := range s.streams {
+		out = s.flush(&s.streams[i], out)
+		s.streams[i].synced = false
+	}
+	return out
+}
+
+// resume decides whether an opaque session is readable again: after CCC (RFC
+// 4217, section 12.3) or a failed handshake. No piece of a TLS record looks
+// like whole lines of FTP. What was said before the session became opaque may
+// be repeated.
+func (s *Session) resume(dir Direction, seq uint32, b []byte) bool {
+	t := &s.streams[dir]
+	if t.known && int32(seq-t.next()) < 0 {
+		return false
+	}
+	if !plainText(dir, b) {
+		t.known = false
+		return false
+	}
+	s.opaque, s.fresh, s.offered = false, false, false
+	s.looks = [2]bool{}
+	for i := range s.streams {
+		s.streams[i].known = false
+	}
+	s.pending, s.multi = pending{}, multi{}
+	s.event(Event{Kind: EventReadable, Dir: dir})
+	return true
+}
