@@ -284,8 +284,13 @@ func TestOpaque(t *testing.T) {
 		t.Error("labelled too early")
 	}
 	h.send(ftp.FromServer, "234 go\r\n")
+	h.send(ftp.FromClient, "\x16\x03\x01\x00\x05hello")
+	if len(h.tracker.opaque) != 0 {
+		t.Error("labelled before the server began TLS")
+	}
+	h.send(ftp.FromServer, "\x16\x03\x03\x00\x05hello")
 	for range 5 {
-		h.send(ftp.FromClient, "\x16\x03\x01\x00\x05hello")
+		h.send(ftp.FromClient, "\x17\x03\x03\x00\x05hello")
 	}
 	h.send(ftp.FromClient, "NOOP\r\n") // after CCC
 	h.send(ftp.FromServer, "200 ok\r\n")

@@ -38,11 +38,16 @@ const (
 	unreadLookup  // it was dropped: TCP sends it again
 	unreadUnknown // it was dropped: its connection stays unknown
 	unreadStray   // it was dropped: a server's connection that leads to no VIP any more, and is ended
+	unreadSYN     // dropped: data in a SYN
+	unreadNoACK   // dropped: no receiver takes it
+	unreadChecksum
 
 	numUnread
 )
 
-var unreadNames = [numUnread]string{"malformed", "no_connection", "no_vip", "lookup", "unknown", "stray"}
+var unreadNames = [numUnread]string{
+	"malformed", "no_connection", "no_vip", "lookup", "unknown", "stray", "data_in_syn", "no_ack", "checksum",
+}
 
 // counters count what happens, from the start on.
 type counters struct {

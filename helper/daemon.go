@@ -44,7 +44,8 @@ type Daemon struct {
 	elders   *elders
 	spoilt   spoilt
 	count    counters
-	deaf     atomic.Bool // conntrack does not tell us of its events
+	holding  atomic.Int64 // packets that wait for the rest of their line
+	deaf     atomic.Bool  // conntrack does not tell us of its events
 
 	workers []*worker
 	asker   Tracker // for what no packet waits for

@@ -66,15 +66,15 @@ func (h *host) send(dir ftp.Direction, payload string) uint32 {
 	h.t.Helper()
 	h.id++
 	p := h.tracker.conn.paths()[dir]
-	h.d.handle(h.worker, h.queue, h.id, segment(h.t, p.src, p.dst, h.seq[dir], payload))
+	h.d.handle(h.worker, h.queue, h.id, segment(h.t, p.src, p.dst, h.seq[dir], h.seq[1-dir], payload))
 	h.seq[dir] += uint32(len(payload))
 	return h.id
 }
 
-func segment(t *testing.T, src, dst netip.AddrPort, seq uint32, payload string) []byte {
+func segment(t *testing.T, src, dst netip.AddrPort, seq, ack uint32, payload string) []byte {
 	t.Helper()
 	tcp := &layers.TCP{
-		SrcPort: layers.TCPPort(src.Port()), DstPort: layers.TCPPort(dst.Port()), Seq: seq, ACK: true, PSH: true, Window: 1000,
+		SrcPort: layers.TCPPort(src.Port()), DstPort: layers.TCPPort(dst.Port()), Seq: seq, Ack: ack, ACK: true, PSH: true, Window: 1000,
 	}
 	var ip interface {
 		gopacket.NetworkLayer
@@ -197,7 +197,7 @@ func TestNotOurs(t *testing.T) {
 	h.id = 2
 	h.d.handle(h.worker, h.queue, 1, []byte("no packet at all"))
 	h.want(1, "drop")
-	h.d.handle(h.worker, h.queue, 2, segment(t, at("10.0.0.1:1"), at("10.0.0.2:2"), 1, "PASV\r\n"))
+	h.d.handle(h.worker, h.queue, 2, segment(t, at("10.0.0.1:1"), at("10.0.0.2:2"), 1, 1, "PASV\r\n"))
 	h.want(2, "spoilt")
 	h.tracker.conn.VIP = at("192.0.2.99:21")
 	h.want(h.send(ftp.FromServer, "220 ready\r\n"), "accept")
@@ -292,7 +292,7 @@ func TestConcurrent(t *testing.T) {
 		wait.Go(func() {
 			p := twoArm.paths()[dir]
 			for i := range uint32(200) {
-				h.d.handle(w, q, i, segment(t, p.src, p.dst, 1000+i*uint32(len(text)), text))
+				h.d.handle(w, q, i, segment(t, p.src, p.dst, 1000+i*uint32(len(text)), 1000, text))
 			}
 			if len(q.verdicts) != 200 {
 				t.Errorf("%d verdicts for 200 packets", len(q.verdicts))

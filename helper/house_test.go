@@ -168,12 +168,14 @@ func benchmarkHandle(b *testing.B, conn Connection, tls bool) {
 	if tls {
 		h.send(ftp.FromClient, "AUTH TLS\r\n")
 		h.send(ftp.FromServer, "234 go\r\n")
+		h.send(ftp.FromClient, "\x16\x03\x01\x00\x05hello")
+		h.send(ftp.FromServer, "\x16\x03\x03\x00\x05hello")
 		texts = [2]string{"\x17\x03\x03\x00\x05hello", "\x17\x03\x03\x00\x05world"}
 	}
 	var packets [2][]byte
 	paths := conn.paths()
 	for dir, text := range texts {
-		packets[dir] = segment(t, paths[dir].src, paths[dir].dst, h.seq[dir], text)
+		packets[dir] = segment(t, paths[dir].src, paths[dir].dst, h.seq[dir], h.seq[1-dir], text)
 	}
 	offset := 24
 	if conn.VIP.Addr().Is6() {

@@ -58,8 +58,8 @@ var dialogue = []struct {
 	{ftp.FromServer, "226 done\r\n"},
 }
 
-// rawSegment is segment without its layers, for many of them. Checksums are not looked at.
-func rawSegment(b []byte, src, dst netip.AddrPort, seq uint32, payload string) []byte {
+// rawSegment is segment without its layers, for many of them.
+func rawSegment(b []byte, src, dst netip.AddrPort, seq, ack uint32, payload string) []byte {
 	b = append(b[:0], make([]byte, 40)...)
 	b[0], b[8], b[9] = 4<<4|5, 60, 6
 	binary.BigEndian.PutUint16(b[2:], uint16(40+len(payload)))
@@ -69,8 +69,13 @@ func rawSegment(b []byte, src, dst netip.AddrPort, seq uint32, payload string) [
 	binary.BigEndian.PutUint16(b[20:], src.Port())
 	binary.BigEndian.PutUint16(b[22:], dst.Port())
 	binary.BigEndian.PutUint32(b[24:], seq)
+	binary.BigEndian.PutUint32(b[28:], ack)
 	b[32], b[33] = 5<<4, byte(packet.ACK|packet.PSH)
-	return append(b, payload...)
+	b = append(b, payload...)
+	if p, err := packet.Parse(b); err == nil {
+		p.FixChecksum()
+	}
+	return b
 }
 
 // TestMemoryOfIdleSessions has many sessions with a transfer behind them, which conntrack still remembers.
@@ -89,7 +94,7 @@ func TestMemoryOfIdleSessions(t *testing.T) {
 		seq := [2]uint32{1000, 2000}
 		for id, l := range dialogue {
 			p := conn.paths()[l.dir]
-			b = rawSegment(b, p.src, p.dst, seq[l.dir], l.line)
+			b = rawSegment(b, p.src, p.dst, seq[l.dir], seq[1-l.dir], l.line)
 			seq[l.dir] += uint32(len(l.line))
 			d.handle(w, silentQueue{}, uint32(id), b)
 			if strings.HasPrefix(l.line, "227 ") {

@@ -3,6 +3,7 @@ package helper
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -71,6 +72,7 @@ type heldPacket struct {
 	queue  verdicts
 	id     uint32
 	packet packet.Packet // with bytes of its own
+	urgent bool          // differs from what the kernel has
 }
 
 func newSession(d *Daemon, tracker Tracker, conn Connection, vip *vipView, start ftp.Start, now time.Time) *session {
@@ -80,6 +82,9 @@ func newSession(d *Daemon, tracker Tracker, conn Connection, vip *vipView, start
 	s.seen.Store(int64(s.begun))
 	s.engine = ftp.NewSession(&s.conn.Endpoints, &s.target.policy, start, s)
 	s.engine.OnEvent(s.event)
+	if start == ftp.Encrypted {
+		s.mark = marked
+	}
 	return s
 }
 
@@ -171,10 +176,21 @@ func (s *session) segment(w *worker, q verdicts, id uint32, p packet.Packet, now
 		}
 	}
 	if !decided {
-		s.hold(tag, q, id, &p)
+		firstErr = errors.Join(firstErr, s.hold(tag, q, id, &p))
+	}
+	if p.Flags.Has(packet.FIN) {
+		firstErr = errors.Join(firstErr, s.releaseAll(s.engine.Finish(dir, w.out[:0])))
 	}
 	s.rearm(now)
 	return firstErr
+}
+
+// releaseAll carries out verdicts on held packets.
+func (s *session) releaseAll(list []ftp.Verdict) (err error) {
+	for i := range list {
+		err = errors.Join(err, s.release(&list[i]))
+	}
+	return err
 }
 
 // countCommands counts n commands that ended in a segment, and notes which way the data will go.
@@ -225,15 +241,27 @@ func (s *session) tag(id uint32) uint32 {
 	}
 }
 
-func (s *session) hold(tag uint32, q verdicts, id uint32, p *packet.Packet) {
-	own, err := packet.Parse(append([]byte(nil), p.Bytes()...))
+// maxHolding bounds the held packets of all sessions, which have their places in the kernel's queues. What comes above is
+// dropped: the engine has read it, and it passes when TCP sends it again.
+const maxHolding = 1024
+
+func (s *session) hold(tag uint32, q verdicts, id uint32, p *packet.Packet) error {
+	if s.daemon.holding.Load() >= maxHolding {
+		return q.drop(id)
+	}
+	own, err := packet.Parse(bytes.Clone(p.Bytes()))
 	if err != nil {
-		return // cannot be: it was parsed before
+		return err // cannot be: it was parsed before
+	}
+	if own.Flags.Has(packet.URG) {
+		own.ClearURG()
 	}
 	if s.held == nil {
 		s.held = map[uint32]heldPacket{}
 	}
-	s.held[tag] = heldPacket{queue: q, id: id, packet: own}
+	s.held[tag] = heldPacket{queue: q, id: id, packet: own, urgent: p.Flags.Has(packet.URG)}
+	s.daemon.holding.Add(1)
+	return nil
 }
 
 // release carries out the verdict on a held packet.
@@ -242,8 +270,16 @@ func (s *session) release(v *ftp.Verdict) error {
 	if !ok {
 		return nil
 	}
-	delete(s.held, v.Tag)
+	s.forgetHeld(v.Tag)
+	if h.urgent && v.Action == ftp.Pass {
+		return h.queue.replace(h.id, h.packet.Bytes())
+	}
 	return apply(h.queue, h.id, &h.packet, v)
+}
+
+func (s *session) forgetHeld(tag uint32) {
+	delete(s.held, tag)
+	s.daemon.holding.Add(-1)
 }
 
 func apply(q verdicts, id uint32, p *packet.Packet, v *ftp.Verdict) error {
@@ -251,11 +287,23 @@ func apply(q verdicts, id uint32, p *packet.Packet, v *ftp.Verdict) error {
 	case ftp.Drop:
 		return q.drop(id)
 	case ftp.Rewrite:
+		if p.Flags.Has(packet.URG) {
+			p.ClearURG()
+		}
 		if err := p.SetPayload(v.Payload); err != nil {
 			return err
 		}
 		return q.replace(id, p.Bytes())
 	case ftp.Pass:
+	}
+	return pass(q, id, p)
+}
+
+// pass lets a packet go on as it came, but for the urgent flag.
+func pass(q verdicts, id uint32, p *packet.Packet) error {
+	if p.Flags.Has(packet.URG) {
+		p.ClearURG()
+		return q.replace(id, p.Bytes())
 	}
 	return q.accept(id)
 }
@@ -287,9 +335,7 @@ func (s *session) expire() {
 	now := time.Now()
 	s.now = s.daemon.moment(now)
 	out := s.engine.Expire(now, nil)
-	for i := range out {
-		s.daemon.check(s.release(&out[i]))
-	}
+	s.daemon.check(s.releaseAll(out))
 	s.rearm(now)
 }
 
@@ -307,7 +353,7 @@ func (s *session) end() (told bool) {
 	}
 	s.leavePlace()
 	for tag, h := range s.held {
-		delete(s.held, tag)
+		s.forgetHeld(tag)
 		s.daemon.check(h.queue.drop(h.id))
 	}
 	return s.told

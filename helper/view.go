@@ -1,6 +1,7 @@
 package helper
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -127,13 +128,23 @@ func reserved(cfg *configs.Config, addr netip.Addr) func(port uint16) bool {
 			}
 		}
 	}
-	return func(port uint16) bool {
-		for _, r := range taken {
-			if r.Contains(port) {
-				return true
-			}
+	return within(taken)
+}
+
+// within tells whether a port is in one of some ranges, however many they are.
+func within(ranges []configs.PortRange) func(port uint16) bool {
+	slices.SortFunc(ranges, func(a, b configs.PortRange) int { return cmp.Compare(a.First, b.First) })
+	merged := ranges[:0]
+	for _, r := range ranges {
+		if n := len(merged); n > 0 && r.First <= merged[n-1].Last {
+			merged[n-1].Last = max(merged[n-1].Last, r.Last)
+			continue
 		}
-		return false
+		merged = append(merged, r)
+	}
+	return func(port uint16) bool {
+		i, found := slices.BinarySearchFunc(merged, port, func(r configs.PortRange, p uint16) int { return cmp.Compare(r.First, p) })
+		return found || i > 0 && merged[i-1].Contains(port)
 	}
 }
 

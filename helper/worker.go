@@ -44,17 +44,22 @@ func (d *Daemon) decide(w *worker, q verdicts, id uint32, b []byte, now time.Tim
 	p, err := packet.Parse(b)
 	if err != nil {
 		d.count.unread[unreadMalformed].Add(1)
-		d.log.Warn("a queued packet is dropped: it cannot be read", "err", err)
+		d.log.Warn("dropped a queued packet that cannot be read", "err", err)
+		d.check(q.drop(id))
+		return client
+	}
+	why, drop := screen(&p)
+	if drop {
+		d.count.unread[why].Add(1)
 		d.check(q.drop(id))
 		return client
 	}
 	s := d.sessions.find(path{p.Src, p.Dst})
-	if s == nil && len(p.Payload) == 0 { // nothing to read, and nothing of it waits here
-		d.check(q.accept(id))
+	switch {
+	case p.Flags.Has(packet.RST), s == nil && len(p.Payload) == 0:
+		d.check(pass(q, id, &p)) // in its turn: commands before it have their verdicts
 		return client
-	}
-	if s == nil {
-		var why unread
+	case s == nil:
 		if s, why = d.begin(w.tracker, p, now); s == nil {
 			if why == unreadNoConnection {
 				d.unconfirmed(q, id, p, now)
@@ -64,7 +69,7 @@ func (d *Daemon) decide(w *worker, q verdicts, id uint32, b []byte, now time.Tim
 			if why == unreadLookup || why == unreadStray {
 				d.check(q.drop(id)) // TCP sends it again, and then it may be read, or is answered with a reset
 			} else {
-				d.check(q.accept(id))
+				d.check(pass(q, id, &p))
 			}
 			return client
 		}
@@ -76,6 +81,23 @@ func (d *Daemon) decide(w *worker, q verdicts, id uint32, b []byte, now time.Tim
 	}
 	d.check(s.handle(w, q, id, p, now))
 	return client
+}
+
+// screen looks for what a receiver's TCP does not take (RFC 9293, section 3.10.7.4), so that it moves no session: it is
+// dropped, and the reason returned. Data in a SYN (RFC 7413) is not taken by a server that does not ask for it; from one
+// that does it is kept, because nobody could read it in time: the client sends it again after the handshake.
+func screen(p *packet.Packet) (why unread, drop bool) {
+	switch {
+	case p.Flags.Has(packet.RST):
+		return 0, false // its data is for nobody, and whether it counts is for the receiver to say
+	case p.Flags.Has(packet.SYN):
+		return unreadSYN, len(p.Payload) > 0
+	case !p.Flags.Has(packet.ACK):
+		return unreadNoACK, true
+	case !p.ChecksumOK():
+		return unreadChecksum, true
+	}
+	return 0, false
 }
 
 // check tells of a verdict that the kernel did not take.

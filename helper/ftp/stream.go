@@ -53,29 +53,31 @@ type gap struct {
 // that they wrap around by themselves (RFC 9293, section 3.4).
 type stream struct {
 	orig []byte // bytes as they came, from base on
-	base uint32 // sequence number of orig[0]
 
 	// What went on in place of orig[sentAt:sentAt+len(sent)]; around that there is no difference.
 	sent   []byte
 	sentAt int
 
-	line    int      // where the current line starts
-	scanned int      // no line end before this
-	decided int      // bytes before this are final and may have gone on
-	mode    lineMode // of the current line
-	prev    byte     // before orig[0]
-	head    [4]byte  // its first bytes, where mode is not lineRead
+	line    int // where the current line starts
+	scanned int // no line end before this
+	decided int // bytes before this are final and may have gone on
 
-	known    bool   // base is valid
-	met      bool   // was known before
-	synced   bool   // the current line's start is known
-	unsure   bool   // the current line may have begun before the pick-up
-	origin   bool   // base is where the stream was picked up: nothing was discarded since
-	skipped  bool   // what is before base never came here, and must not come any more
-	edited   bool   // editedTo is valid
+	base     uint32 // sequence number of orig[0]
 	editedTo uint32 // end of the last rewritten range
-	hasAcked bool   // acked is valid
 	acked    uint32 // the highest acknowledgement of the other end
+
+	head [4]byte  // first bytes of the current line, where mode is not lineRead
+	mode lineMode // of the current line
+	prev byte     // before orig[0]
+
+	known    bool // base is valid
+	met      bool // was known before
+	synced   bool // the current line's start is known
+	unsure   bool // the current line may have begun before the pick-up
+	origin   bool // base is where the stream was picked up: nothing was discarded since
+	skipped  bool // what is before base never came here, and must not come any more
+	edited   bool // editedTo is valid
+	hasAcked bool // acked is valid
 
 	trouble *trouble // nil where there never was any: see hitch
 }

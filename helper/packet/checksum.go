@@ -8,8 +8,12 @@ import (
 // ErrLength is returned for a payload of another length.
 var ErrLength = errors.New("payload of another length")
 
-// tcpChecksum is the offset of the checksum in the TCP header.
-const tcpChecksum = 16
+// Offsets in the TCP header.
+const (
+	tcpFlags    = 13
+	tcpChecksum = 16
+	tcpUrgent   = 18
+)
 
 // SetPayload replaces the payload in place by one of the same length and
 // computes the TCP checksum anew. IP headers carry no checksum over the
@@ -21,6 +25,16 @@ func (p *Packet) SetPayload(b []byte) error {
 	copy(p.Payload, b)
 	p.FixChecksum()
 	return nil
+}
+
+// ClearURG takes the urgent flag and pointer off, so that every receiver reads the same bytes: without SO_OOBINLINE it
+// would leave the urgent one out (RFC 6093, section 6, advises against the mechanism and tells that middleboxes do this).
+func (p *Packet) ClearURG() {
+	t := p.ip[p.tcp:]
+	t[tcpFlags] &^= byte(URG)
+	t[tcpUrgent], t[tcpUrgent+1] = 0, 0
+	p.Flags &^= URG
+	p.FixChecksum()
 }
 
 // FixChecksum computes the TCP checksum over the packet as it stands.
