@@ -45,7 +45,7 @@ func (s *Session) ownGoes(cmd Command, arg []byte) int {
 	for n < len(arg) && n < len(own) && arg[n] == own[n] {
 		n++
 	}
-	if n < len(own) || n == len(arg) {
+	if own == "" || n < len(own) || n == len(arg) {
 		return n
 	}
 	if cmd == CmdPORT {

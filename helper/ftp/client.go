@@ -168,24 +168,6 @@ func (s *Session) openOneArm(t *stream, d DataConn, e eprt, arg, n int) {
 	s.event(Event{Kind: EventRewritten, Dir: FromClient, Command: d.Command, Named: d.To})
 }
 
-// finishOneArm completes a line of which our address has gone on (commitActive): its port is the client's own.
-func (s *Session) finishOneArm(t *stream, d DataConn, arg, n int) {
-	own, ours := s.leads(d.Command, t.orig[t.line+arg])
-	if rest, ok := strings.CutPrefix(string(t.orig[t.line+arg:t.line+n]), own); ok && ours != "" {
-		port, why, err := s.open(d, d.To.Port(), portChoice{only: true})
-		if port == 0 {
-			s.refuseErr(FromClient, d.Command, why, d.To, err)
-			neutralise(t, arg, n)
-			return
-		}
-		t.edit(t.line+arg, []byte(ours+rest))
-		s.event(Event{Kind: EventRewritten, Dir: FromClient, Command: d.Command, Named: d.To})
-		return
-	}
-	s.refuse(FromClient, d.Command, ReasonTooSlow, d.To)
-	neutralise(t, arg, n)
-}
-
 // onlyPadding reports whether the argument is longer than leading zeros can
 // make ours: never so for EPRT.
 func (s *Session) onlyPadding(cmd Command, size int) bool {

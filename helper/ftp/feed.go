@@ -3,16 +3,23 @@ package ftp
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 )
 
 // feed reads the bytes of a stream that were not scanned yet.
 func (s *Session) feed(dir Direction, t *stream) {
-	if !t.synced && !s.tail(t) {
-		return
-	}
 	for !s.closing {
+		if !t.synced {
+			if !s.tail(t) {
+				return
+			}
+			continue
+		}
 		if s.tlsLine(dir, t) {
 			return
+		}
+		if dir == FromClient && s.offered && t.mode == lineRead {
+			t.mode = lineCipher
 		}
 		i := bytes.IndexByte(t.orig[t.scanned:], '\n')
 		if i < 0 {
@@ -54,9 +61,7 @@ func (s *Session) endLine(dir Direction, t *stream, end int) {
 	}
 	switch t.mode {
 	case lineRead:
-		if dir == FromClient && s.offered && s.whileOffered(t, end) {
-			s.longLine(dir, t)
-		} else if dir == FromClient {
+		if dir == FromClient {
 			s.clientLine(t, end)
 		} else {
 			s.serverLine(t, end)
@@ -72,12 +77,12 @@ func (s *Session) endLine(dir Direction, t *stream, end int) {
 		s.started = 0
 	}
 	t.decided = max(t.decided, end)
-	t.nextLine(end)
+	t.nextLine(end, dir == FromServer || t.startsAfter(end-1))
 }
 
-// nextLine begins a line whose start is known.
-func (t *stream) nextLine(at int) {
-	t.line, t.scanned, t.mode, t.unsure, t.synced = at, at, lineRead, false, true
+// nextLine begins a line, of which the start is known or not.
+func (t *stream) nextLine(at int, known bool) {
+	t.line, t.scanned, t.mode, t.unsure, t.synced = at, at, lineRead, !known, known
 }
 
 // partLine looks at a line that has no end yet: all of the stream from t.line on. What may have to be changed is held.
@@ -89,9 +94,8 @@ func (s *Session) partLine(dir Direction, t *stream) {
 	switch t.mode {
 	case lineRead:
 		n := 0
-		if line := t.orig[t.line:]; dir == FromClient && s.offered {
-			s.whileOffered(t, end)
-			n = len(line)
+		if line := t.orig[t.line:]; dir == FromServer && t.unsure && s.mayHoldAddress(line) {
+			break
 		} else if dir == FromClient {
 			n = s.mayGo(line)
 		} else if !s.mustHold(line) {
@@ -125,6 +129,15 @@ func (s *Session) mustHold(line []byte) bool {
 	return string(line[:n]) == "227"[:n] && s.due(227) || string(line[:n]) == "229"[:n] && s.due(229)
 }
 
+// mayHoldAddress tells whether the rest of a reply, whose start nobody read, has come to an address.
+func (s *Session) mayHoldAddress(line []byte) bool {
+	if !s.credited() {
+		return false
+	}
+	i := bytes.IndexByte(line, ',')
+	return i > 0 && isDigit(line[i-1]) || i < 0 && len(line) > 0 && isDigit(line[len(line)-1])
+}
+
 // tooLong gives up reading a line: it passes, unless some server may take it
 // for a command that must not pass unread.
 func (s *Session) tooLong(dir Direction, t *stream) {
@@ -143,10 +156,19 @@ func (s *Session) tooLong(dir Direction, t *stream) {
 	}
 }
 
-// passTail lets the bytes up to end go on. After a bare CR some servers see a
-// new command: not in a line that nobody reads.
+// passTail lets the bytes up to end go on, unread but for two things. After a bare CR some servers see a new command, and
+// some do in the middle of a line that is longer than their buffer (CVE-2008-4247). In what looks like TLS some do
+// anywhere: see hiddenActive.
 func (s *Session) passTail(dir Direction, t *stream, end int) {
-	if dir != FromClient || t.mode == lineCipher {
+	if dir != FromClient {
+		return
+	}
+	if t.mode == lineCipher {
+		if from := max(t.scanned-lookBack, t.line); hiddenActive(t.orig[from:end]) {
+			t.mode = linePoison
+			s.refuse(dir, CmdNone, ReasonObscured, netip.AddrPort{})
+			blank(t, t.scanned, end, 'x')
+		}
 		return
 	}
 	prev := t.prev
@@ -155,14 +177,35 @@ func (s *Session) passTail(dir Direction, t *stream, end int) {
 	}
 	for i := t.scanned; i < end; i++ {
 		c := t.orig[i]
-		bare := prev == '\r' && c != '\n' && c != '\r'
-		if prev = c; bare {
+		spoil := prev == '\r' && c != '\n' && c != '\r' || endsActive(t.orig[max(i-lookBack, 0):i+1])
+		if prev = c; spoil {
 			t.mode = linePoison
 			s.refuse(dir, CmdNone, ReasonObscured, netip.AddrPort{})
 			blank(t, i, end, 'X')
 			return
 		}
 	}
+}
+
+// endsActive tells whether b ends with an active verb and the beginning of its argument: "PORT 10," or "EPRT |1|".
+func endsActive(b []byte) bool {
+	n := len(b) - 1
+	switch c := b[n]; {
+	case c == ',':
+		for n > 0 && isDigit(b[n-1]) {
+			n--
+		}
+	case n >= 2 && c > ' ' && !isLetter(c) && !isDigit(c) && b[n-2] == c && (b[n-1] == '1' || b[n-1] == '2'):
+		n -= 2
+	default:
+		return false
+	}
+	verb := bytes.TrimRight(b[:n], " ")
+	if len(verb) == n || len(verb) < 4 {
+		return false
+	}
+	name := string(bytes.ToUpper(verb[len(verb)-4:]))
+	return slices.Contains(active[:], name)
 }
 
 // poison blanks the bytes up to end.

@@ -106,6 +106,10 @@ type DataConn struct {
 	Port      uint16         // At's port
 	To        netip.AddrPort // where it must end: backend:port, or client:port
 	AnySource bool           // passive: the source may differ from the client's address
+
+	// Provisional: the line that announces it has not come to its end yet. Another port may follow at once, or nothing;
+	// it is no announcement that is to be waited for.
+	Provisional bool
 }
 
 // Opener makes expectations. Open is called before the announcement passes.

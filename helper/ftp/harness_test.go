@@ -84,7 +84,9 @@ func (w *wire) Open(d DataConn) error {
 	if w.err != nil {
 		return w.err
 	}
-	w.opened = append(w.opened, d)
+	if !d.Provisional {
+		w.opened = append(w.opened, d)
+	}
 	return nil
 }
 

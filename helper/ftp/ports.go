@@ -149,6 +149,8 @@ func (s *Session) open(d DataConn, wish uint16, choice portChoice) (uint16, Reas
 		}
 	}
 	switch {
+	case done && err == nil && d.Provisional:
+		return d.Port, ReasonNone, nil
 	case done && err == nil:
 		s.stats.Opened[d.Command]++
 		s.event(Event{Kind: EventExpected, Command: d.Command, Data: d})

@@ -22,6 +22,9 @@ func (s *Session) serverLine(t *stream, end int) {
 	if s.offered {
 		s.noTLS()
 	}
+	if t.unsure && !ok {
+		s.restOf227(t, content)
+	}
 	switch {
 	case s.multi.code != 0:
 		if !ok || sep != ' ' || code != int(s.multi.code) {
@@ -157,9 +160,22 @@ func (s *Session) backendsOwn(a netip.Addr) bool {
 		slices.ContainsFunc(s.policy.Aliases, func(alias netip.Addr) bool { return a == alias.Unmap() })
 }
 
+// restOf227 reads a line of which the start may have gone on before the pick-up: where it is the rest of a 227 it is
+// acted on.
+func (s *Session) restOf227(t *stream, line []byte) {
+	g, f := parse227(line, 0)
+	switch {
+	case f != foundOK || !s.backendsOwn(g.addr):
+	case s.credited() && g.start >= 4:
+		s.announcement(t, len(line), 227, true)
+	default:
+		s.hideAddress(t, line)
+	}
+}
+
 // hideAddress blanks what a 227 names that nobody asked for: it may be an address that no client is to see.
 func (s *Session) hideAddress(t *stream, line []byte) {
-	for i := 4; i < len(line); {
+	for i := 0; i < len(line); {
 		g, f := parse227(line, i)
 		if f == foundNone {
 			return

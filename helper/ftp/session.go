@@ -105,13 +105,26 @@ func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32,
 		s.begun, s.born = true, now
 	}
 	s.now = now.Sub(s.born)
-	out = s.acknowledge(dir, seg.Ack, out)
 	t := &s.streams[dir]
+	if !s.opaque && !s.takes(dir, t, &seg) {
+		s.event(Event{Kind: EventStale, Dir: dir})
+		return append(out, Verdict{Tag: tag, Action: Drop})
+	}
+	out = s.acknowledge(dir, seg.Ack, out)
 	if len(seg.Payload) == 0 || s.opaque && !s.resume(dir, seg.Seq, seg.Payload) {
 		return append(out, Verdict{Tag: tag})
 	}
+	if dir == FromClient && s.looks[FromServer] && tlsRecord(seg.Payload) {
+		s.seesTLS(dir)
+	}
 	if !t.known {
-		s.pickUp(dir, t, seg.Seq)
+		// Only the server's acknowledgement says where a client's stream begins.
+		s.pickUp(dir, t, seg.Seq, s.fresh && !t.met && dir == FromServer)
+		if t.unsure && len(seg.Payload) == 1 {
+			// A keepalive repeats the byte before, with any value (RFC 9293, section 3.8.4): it is not read.
+			t.base++
+			return append(out, Verdict{Tag: tag})
+		}
 	}
 	d := int(int32(seg.Seq - t.next())) // sequence arithmetic (RFC 9293, section 3.4)
 	if d > 0 {
@@ -119,7 +132,7 @@ func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32,
 			return append(out, Verdict{Tag: tag, Action: Drop})
 		}
 		out = s.giveUp(dir, t, out)
-		s.pickUp(dir, t, seg.Seq)
+		s.pickUp(dir, t, seg.Seq, false)
 		t.skipped = true
 		d = 0
 	}
@@ -127,6 +140,13 @@ func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32,
 		at := t.index(seg.Seq)
 		switch s.again(dir, t, at, seg.Payload) {
 		case againOK:
+		case againStart:
+			out = s.giveUp(dir, t, out)
+			if !t.keepLater() {
+				return append(out, Verdict{Tag: tag, Action: Drop})
+			}
+			s.pickUp(dir, t, seg.Seq, s.fresh && dir == FromServer)
+			d = 0
 		case againBefore:
 			s.before(dir, t, seg.Payload[:-at])
 		case againPass:
@@ -141,6 +161,10 @@ func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32,
 // take reads a segment of which the first old bytes are known already.
 func (s *Session) take(dir Direction, t *stream, seq uint32, old int, payload []byte, tag uint32, out []Verdict) []Verdict {
 	n := len(payload)
+	if old < n && t.differs(seq+uint32(old), payload[old:]) { //nolint:gosec // a length
+		s.event(Event{Kind: EventOverlap, Dir: dir})
+		return append(out, Verdict{Tag: tag, Action: Drop})
+	}
 	if old < n {
 		t.append(payload[old:], max(t.index(seq), 0))
 		s.feed(dir, t)

@@ -12,6 +12,7 @@ const (
 	maxAcked   = 1 << 10  // where it has
 	maxLine    = 512      // longest line that is held or acted on; RFC 959 sets no limit, servers do
 	maxHeld    = 64       // segments held for one line
+	lookBack   = 16       // bytes that are kept in any case: see passTail
 )
 
 // lineMode says what becomes of the rest of the current line.
@@ -31,6 +32,8 @@ type trouble struct {
 	last      time.Duration // when the last of held came
 	committed bool          // since then a part was let go, or could not be
 	gap       gap
+	later     []byte // what went on from laterAt on, beyond a gap, before the stream was started farther back
+	laterAt   uint32
 }
 
 // held is a segment without a verdict.
@@ -45,6 +48,7 @@ type gap struct {
 	seq   uint32
 	count int
 	since time.Duration
+	last  time.Duration
 }
 
 // stream is one direction: what was received in order, and what was made of it.
@@ -64,7 +68,8 @@ type stream struct {
 
 	base     uint32 // sequence number of orig[0]
 	editedTo uint32 // end of the last rewritten range
-	acked    uint32 // the highest acknowledgement of the other end
+	acked    uint32 // the highest acknowledgement of the other end, of bytes that came this way
+	heard    uint32 // client's: from here on the server has nothing that did not come this way; server's: what the client claims to have
 
 	head [4]byte  // first bytes of the current line, where mode is not lineRead
 	mode lineMode // of the current line
@@ -78,6 +83,7 @@ type stream struct {
 	skipped  bool // what is before base never came here, and must not come any more
 	edited   bool // editedTo is valid
 	hasAcked bool // acked is valid
+	hasHeard bool // heard is valid
 
 	trouble *trouble // nil where there never was any: see hitch
 }
@@ -103,7 +109,7 @@ func (t *stream) reset(seq uint32) {
 		edited: t.edited, editedTo: t.editedTo, hasAcked: t.hasAcked, acked: t.acked, trouble: t.trouble,
 	}
 	if t.trouble != nil {
-		*t.trouble = trouble{held: t.trouble.held[:0]}
+		*t.trouble = trouble{held: t.trouble.held[:0], later: t.trouble.later, laterAt: t.trouble.laterAt}
 	}
 }
 
@@ -112,7 +118,7 @@ func (t *stream) reset(seq uint32) {
 // that is still read.
 func (t *stream) append(b []byte, keep int) {
 	if need := len(t.orig) + len(b); need > maxHistory {
-		cut := min(need-maxHistory/2, keep, t.decided)
+		cut := min(need-maxHistory/2, keep-lookBack, t.decided)
 		if t.mode == lineRead {
 			cut = min(cut, t.line)
 		}
@@ -127,6 +133,34 @@ func (t *stream) append(b []byte, keep int) {
 	t.orig = append(t.orig, b...)
 }
 
+// keepLater prepares a start of the stream farther back, with a gap before what is known. That must not come again with
+// other bytes: the receiver may have kept the first ones. It is not ok where more would have to be kept.
+func (t *stream) keepLater() bool {
+	h := t.hitch()
+	if len(h.later) > 0 {
+		return false
+	}
+	h.later, h.laterAt = bytes.Clone(t.orig), t.base
+	return true
+}
+
+// differs tells whether b, from seq on, contradicts what was kept.
+func (t *stream) differs(seq uint32, b []byte) bool {
+	if t.trouble == nil || len(t.trouble.later) == 0 {
+		return false
+	}
+	later := t.trouble.later
+	at := int(int32(seq - t.trouble.laterAt))
+	from, to := max(at, 0), min(at+len(b), len(later))
+	return from < to && !bytes.Equal(later[from:to], b[from-at:to-at])
+}
+
+// startsAfter tells whether a line that starts after a LF at position i starts there for the receiver, too: not where it may
+// have had that byte already, from a copy that did not come this way.
+func (t *stream) startsAfter(i int) bool {
+	return t.hasHeard && int32(t.base+uint32(i)-t.heard) >= 0 //nolint:gosec // an index
+}
+
 // has tells whether the receiver has acknowledged everything before seq.
 func (t *stream) has(seq uint32) bool { return t.hasAcked && int32(t.acked-seq) >= 0 }
 
@@ -135,7 +169,7 @@ func (t *stream) trim() {
 	if len(t.orig) <= maxAcked || !t.hasAcked {
 		return
 	}
-	cut := min(t.index(t.acked), t.decided, t.line)
+	cut := min(t.index(t.acked), t.decided, t.line, len(t.orig)-lookBack)
 	if t.holds() {
 		cut = min(cut, t.index(t.trouble.held[0].seq))
 	}

@@ -170,7 +170,9 @@ func TestGapThatNeverFills(t *testing.T) {
 	}
 	after := func(t *testing.T, w *wire, seq uint32) {
 		w.segment(FromClient, seq, "PASV\r\n")
-		eq(t, w.toBackend(), "PASV\r\n")
+		if got := w.toBackend(); !strings.HasPrefix(got, "PASV\r\n") {
+			t.Fatalf("%q", got)
+		}
 		w.toClient()
 		w.server("227 x (10,2,0,11,195,80)\r\n")
 		w.wantOpened(1)
@@ -191,6 +193,10 @@ func TestGapThatNeverFills(t *testing.T) {
 		w, seq := gap()
 		w.rcv[FromServer] += 20
 		w.seq[FromServer] += 20
+		for range 3 {
+			w.segment(FromClient, seq, "PASV\r\n")
+			w.now = w.now.Add(time.Second)
+		}
 		after(t, w, seq)
 	})
 	t.Run("in the server's stream", func(t *testing.T) {

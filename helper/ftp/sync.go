@@ -12,6 +12,7 @@ type again uint8
 const (
 	againOK     again = iota // known bytes, unchanged
 	againBefore              // reaches back to before the pick-up, without a gap
+	againStart               // the stream starts farther back, with a gap: what lies beyond comes again
 	againPass
 	againDrop
 )
@@ -41,13 +42,19 @@ func (s *Session) again(dir Direction, t *stream, at int, b []byte) again {
 		return againDrop // the acknowledgement is on its way, and then the rest comes by itself
 	}
 	if t.origin && !t.skipped && at > -maxHistory {
-		if t.holds() || end < 0 {
+		switch {
+		case end < 0:
+			return againStart
+		case t.holds():
 			return againDrop // comes again, when the others are gone
 		}
 		return againBefore
 	}
+	if !t.hasHeard && t.origin && !t.skipped && t.repeats(t.base+uint32(at), s.now, gapTime) { //nolint:gosec // an index
+		return againStart // what was taken for the start is somebody else's
+	}
 	s.event(Event{Kind: EventStale, Dir: dir})
-	if dir == FromServer && (!t.edited || int32(t.base+uint32(at)-t.editedTo) >= 0) {
+	if dir == FromServer && !t.skipped && (!t.edited || int32(t.base+uint32(at)-t.editedTo) >= 0) {
 		return againPass
 	}
 	return againDrop
@@ -59,17 +66,39 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 	k := len(b)
 	first := &stream{
 		orig: bytes.Clone(b), base: t.base - uint32(k), known: true, origin: true,
-		synced: s.fresh || dir == FromServer, unsure: t.unsure,
+		synced: dir == FromServer, unsure: !s.fresh || dir == FromClient,
+	}
+	after := s.multi
+	if dir == FromServer {
+		s.multi = multi{}
 	}
 	s.feed(dir, first)
+	if dir == FromServer && !s.multi.endsIn(slices.Concat(first.orig[first.line:], t.orig[:t.line])) {
+		after = s.multi
+	}
+	if dir == FromServer {
+		s.multi = after
+	}
 	// Where what follows was taken for the start of a line, it may be the rest of this one.
-	if tail := first.orig[first.line:]; dir == FromClient && !t.unsure && len(tail) > 0 && mayBeActive(tail) {
+	sure := t.hasHeard && t.heard == t.base
+	switch tail := first.orig[first.line:]; {
+	case len(tail) == 0:
+	case dir == FromServer:
+		if len(tail) > 4 && string(tail[:3]) == "227" {
+			blank(first, first.line+4, k, ' ')
+		}
+	case sure && mayBeActive(tail), first.decided < k:
 		s.refuse(dir, CmdNone, ReasonTooSlow, netip.AddrPort{})
-		first.decided = min(first.decided, first.line)
+		if sure {
+			first.decided = min(first.decided, first.line)
+		}
 		blank(first, first.line, k, 'x')
 	}
 	t.orig = slices.Insert(t.orig, 0, b...)
 	t.base -= uint32(k)
+	if sure {
+		t.heard = t.base
+	}
 	t.line, t.scanned, t.decided = t.line+k, t.scanned+k, t.decided+k
 	if len(t.sent) > 0 {
 		t.sentAt += k
@@ -83,6 +112,19 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 		}
 	}
 	s.started = 0
+}
+
+// endsIn tells whether the lines of b end a multi-line reply.
+func (m *multi) endsIn(b []byte) bool {
+	if m.code == 0 {
+		return true
+	}
+	for line := range bytes.Lines(b) {
+		if code, sep, ok := replyCode(splitEnd(line)); ok && sep == ' ' && code == int(m.code) {
+			return true
+		}
+	}
+	return false
 }
 
 // giveUp releases everything held, as it is right for a line that may never be completed in our sight.

@@ -19,10 +19,14 @@ func (s *Session) tail(t *stream) bool {
 		end, whole = t.scanned+i+1, true
 	}
 	line := t.orig[t.line:end]
+	if len(line) == 0 {
+		return false
+	}
 	if t.mode == lineRead {
 		switch {
-		case tlsRecord(line):
+		case (s.offered || t.line == 0 && t.origin && tlsRecord(line)) && !restBehind(line):
 			t.mode = lineCipher
+			s.offered = true // until the server answers in the clear
 			s.seesTLS(FromClient)
 			if s.closing {
 				return true
@@ -39,9 +43,7 @@ func (s *Session) tail(t *stream) bool {
 				t.synced = true
 				return true
 			case tailPoison:
-				s.refuse(FromClient, CmdNone, ReasonUnsynced, netip.AddrPort{})
-				t.mode = linePoison
-				t.scanned = t.line // what of it is not gone is blanked
+				s.spoilTail(t)
 			case tailPass:
 				t.mode = linePass
 			case tailOpen:
@@ -60,9 +62,39 @@ func (s *Session) tail(t *stream) bool {
 	}
 	t.scanned = end
 	if whole {
-		t.nextLine(end)
+		t.nextLine(end, t.startsAfter(end-1))
 	}
 	return whole
+}
+
+// spoilTail has blanked what of the line is not gone.
+func (s *Session) spoilTail(t *stream) {
+	s.refuse(FromClient, CmdNone, ReasonUnsynced, netip.AddrPort{})
+	t.mode, t.scanned = linePoison, t.line
+}
+
+// restBehind tells whether a server that reads nothing but graphic characters finds the rest of an active verb's line in
+// what looks like a TLS record: numbers with a comma between, or the end of a verb and a number.
+func restBehind(line []byte) bool {
+	text := make([]byte, 0, maxLine)
+	for _, c := range line[:min(len(line), maxLine)] {
+		if c >= ' ' && c < 0x7f {
+			text = append(text, c)
+		}
+	}
+	n := 0
+	for n < len(text) && n < 4 && isLetter(text[n]) {
+		n++
+	}
+	rest := bytes.TrimLeft(text[n:], " ")
+	if n > 0 && (len(rest) == len(text)-n || !restOfActive(strings.ToUpper(string(text[:n])))) {
+		return false
+	}
+	i := 0
+	for i < len(rest) && isDigit(rest[i]) {
+		i++
+	}
+	return n > 0 && i > 0 || i+1 < len(rest) && rest[i] == ',' && isDigit(rest[i+1])
 }
 
 // tailKind is what a line without a known start can be.
@@ -78,6 +110,9 @@ const (
 // judgeTail decides what the client's line is that may have begun before.
 func judgeTail(line []byte, whole bool) tailKind {
 	content := splitEnd(line)
+	if rest := bytes.TrimLeft(content, " "); len(rest) < len(content) && (len(rest) > 2 || whole) && !startsArgument(rest) {
+		return tailPass
+	}
 	v := scanVerb(content, true)
 	if v.n == 0 {
 		if v.ended || whole && !v.clean {
@@ -104,10 +139,23 @@ func judgeTail(line []byte, whole bool) tailKind {
 		return tailPoison
 	case v.n <= 4 && next == ' ' && knownVerb(word):
 		return tailCommand
+	case whole && v.end == len(content):
+		return tailPass // without an argument none of them does anything, but for LPSV
 	case isActive(content), restOfActive(word), next != ' ' && isHex(word):
 		return tailPoison
 	}
 	return tailPass
+}
+
+// startsArgument tells whether b, after a blank, may be an argument of an active verb or a part of one.
+func startsArgument(b []byte) bool {
+	switch {
+	case len(b) == 0 || isLetter(b[0]):
+		return false
+	case isDigit(b[0]), b[0] == ',', b[0] < ' ', b[0] >= 0x7f:
+		return true
+	}
+	return len(b) < 3 || b[2] == b[0] // a delimiter, as EPRT has them
 }
 
 // restOfActive tells whether a word is the end of an active verb.

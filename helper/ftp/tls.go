@@ -1,10 +1,5 @@
 package ftp
 
-import (
-	"net/netip"
-	"strings"
-)
-
 // A session is opaque once both ends have begun TLS: the client where it had AUTH accepted, or where its bytes look like
 // TLS from the start; the server where a TLS record stands in the place of a reply. A server that goes on in the clear
 // never does that, whatever the client sends, so until then the client is read. From then on nobody on the way can read
@@ -37,35 +32,25 @@ func (s *Session) noTLS() {
 	if t.holds() {
 		s.letGo(FromClient, t)
 	}
-	t.nextLine(len(t.orig))
-	t.decided, t.synced, t.unsure = len(t.orig), false, true
+	t.nextLine(len(t.orig), false)
+	t.decided = len(t.orig)
 }
 
 // hiddenActive looks for one of the active verbs anywhere in what the client says while TLS is offered: a server whose
-// TLS library gives up after some bytes may read the rest as commands. In a handshake they stand by chance only, once in
-// 10^8 bytes.
-func hiddenActive(b []byte) int {
-	at := -1
-	for _, verb := range active {
-		for i := 0; i+len(verb) <= len(b) && (at < 0 || i < at); i++ {
-			if strings.EqualFold(string(b[i:i+len(verb)]), verb) {
-				at = i
-			}
+// TLS library gives up after some bytes may read the rest as commands, and skip what is not graphic. In a handshake they
+// stand by chance only, once in 10^8 bytes.
+func hiddenActive(b []byte) bool {
+	var word uint32
+	for _, c := range b {
+		if c <= ' ' || c >= 0x7f {
+			continue
+		}
+		if word = word<<8 | uint32(c&^0x20); word == 'P'<<24|'O'<<16|'R'<<8|'T' || word == 'E'<<24|'P'<<16|'R'<<8|'T' ||
+			word == 'L'<<24|'P'<<16|'R'<<8|'T' || word == 'L'<<24|'P'<<16|'S'<<8|'V' {
+			return true
 		}
 	}
-	return at
-}
-
-// whileOffered reads the client's line up to end while TLS is offered, and tells whether it is spoilt.
-func (s *Session) whileOffered(t *stream, end int) bool {
-	i := hiddenActive(t.orig[t.line:end])
-	if i < 0 {
-		return false
-	}
-	s.refuse(FromClient, CmdNone, ReasonObscured, netip.AddrPort{})
-	blank(t, t.line+i, end, 'x')
-	t.mode = linePoison
-	return true
+	return false
 }
 
 // closeStreams makes the session opaque and lets go of everything held.
