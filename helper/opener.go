@@ -53,8 +53,10 @@ func (s *session) Open(c ftp.DataConn) error {
 	s.asked.opened, s.asked.commands = true, s.engine.Commands()
 	book := s.ledger()
 	book.Blind = s.daemon.deaf.Load()
-	if failed := book.Announce(s.daemon.time(s.now), c); failed != nil {
-		s.failed(*failed)
+	if !c.Provisional {
+		if failed := book.Announce(s.daemon.time(s.now), c); failed != nil {
+			s.failed(*failed)
+		}
 	}
 	s.awaits = s.now
 	if s.patience == nil {

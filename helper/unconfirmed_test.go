@@ -12,7 +12,7 @@ func TestUnconfirmed(t *testing.T) {
 	send := func(src string) string {
 		t.Helper()
 		h.id++
-		h.d.handle(h.worker, h.queue, h.id, segment(t, at(src), at("10.0.0.2:2"), 1, "PASV\r\n"))
+		h.d.handle(h.worker, h.queue, h.id, segment(t, at(src), at("10.0.0.2:2"), 1, 1, "PASV\r\n"))
 		return h.queue.verdict(h.id)
 	}
 	for _, want := range []string{"spoilt", "spoilt", "spoilt", "drop", "drop"} {
