@@ -171,6 +171,7 @@ func (d *Daemon) queueFigures() []live.Queue {
 		if q, ok := queues[w.number]; ok {
 			list = append(list, live.Queue{
 				Number: q.Number, Waiting: q.Waiting, Dropped: q.Dropped, UserDropped: q.UserDropped, Packets: q.Packets,
+				Gone: w.gone.Load(),
 			})
 		}
 	}

@@ -114,7 +114,7 @@ func (d *Daemon) start(ctx context.Context) (err error) {
 		if w.tracker, err = OpenTracker(); err != nil {
 			return err
 		}
-		w.queue, err = openQueue(ctx, w.number, d.log, func(q *queue, id uint32, b []byte) { d.handle(w, q, id, b) })
+		w.queue, err = openQueue(ctx, w.number, &w.gone, d.log, func(q *queue, id uint32, b []byte) { d.handle(w, q, id, b) })
 		if err != nil {
 			return err
 		}

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-
-	"golang.org/x/sys/unix"
+	"strconv"
+	"sync/atomic"
 
 	"ftpvip/helper/nfqueue"
 )
@@ -22,8 +22,10 @@ type queue struct {
 }
 
 // openQueue binds to a queue and calls handle for every packet, until ctx ends. A packet's bytes belong to the
-// callee until it returns.
-func openQueue(ctx context.Context, number uint16, log *slog.Logger, handle func(q *queue, id uint32, packet []byte)) (*queue, error) {
+// callee until it returns. Packets that were gone before their verdict are counted in gone.
+func openQueue(
+	ctx context.Context, number uint16, gone *atomic.Uint64, log *slog.Logger, handle func(q *queue, id uint32, packet []byte),
+) (*queue, error) {
 	nf, err := nfqueue.Open(number)
 	if err != nil {
 		return nil, fmt.Errorf("preparing queue %d: %w", number, err)
@@ -32,7 +34,11 @@ func openQueue(ctx context.Context, number uint16, log *slog.Logger, handle func
 	log = log.With("queue", number)
 	err = nf.Bind(maxQueued, nfqueue.Handler{
 		Packet: func(id uint32, packet []byte) { handle(q, id, packet) },
-		Error:  func(err error) { log.Error("trouble with the queue", "err", err) },
+		Error:  func(err error) { log.Error("error while reading NFQUEUE", "err", err) },
+		Gone: func() {
+			gone.Add(1)
+			log.Debug("the kernel dropped a packet before its verdict, because its network device went down; TCP sends it again")
+		},
 	})
 	if err != nil {
 		return nil, errors.Join(bindError(number, err), nf.Close())
@@ -43,16 +49,15 @@ func openQueue(ctx context.Context, number uint16, log *slog.Logger, handle func
 
 // bindError says what to do about a queue that cannot be had.
 func bindError(number uint16, err error) error {
-	switch {
-	case errors.Is(err, unix.EPERM):
-		// The kernel also answers EPERM where another socket owns the queue (nfnetlink_queue.c).
-		return fmt.Errorf("binding to queue %d: %w: another program has it (see /proc/net/netfilter/nfnetlink_queue; "+
-			"choose another helper.first_queue), or CAP_NET_ADMIN is missing", number, err)
-	case errors.Is(err, unix.EBUSY):
-		return fmt.Errorf("binding to queue %d: %w: another program has it, see /proc/net/netfilter/nfnetlink_queue; "+
-			"stop it or choose another helper.first_queue", number, err)
+	if !errors.Is(err, nfqueue.ErrTaken) {
+		return fmt.Errorf("binding to queue %d: %w", number, err)
 	}
-	return fmt.Errorf("binding to queue %d: %w", number, err)
+	who := "to find it, as root: ss --netlink --processes | grep -w $(awk '$1 == " + strconv.Itoa(int(number)) +
+		" {print $2}' /proc/net/netfilter/nfnetlink_queue)"
+	if name, pid, ok := queueOwner(number); ok {
+		who = fmt.Sprintf("it is %s, process %d", name, pid)
+	}
+	return fmt.Errorf("binding to queue %d: %w: %s; stop it, or choose another helper.first_queue and apply", number, err, who)
 }
 
 // close gives the queue back and waits until no packet is being handled.

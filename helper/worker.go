@@ -22,6 +22,7 @@ type worker struct {
 
 	busy    atomic.Int64 // when the handling of a packet began, in Unix nanoseconds; 0: the loop waits for one
 	handled atomic.Uint64
+	gone    atomic.Uint64 // packets that the kernel dropped before their verdict
 	latency latency
 }
 

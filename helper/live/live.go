@@ -60,6 +60,7 @@ type Queue struct {
 	Waiting     uint32 `json:"waiting"`
 	Dropped     uint32 `json:"dropped"`      // since the queue was full
 	UserDropped uint32 `json:"user_dropped"` // since the helper's socket was full
+	Gone        uint64 `json:"gone"`         // before their verdict, with their network device
 	Packets     uint32 `json:"packets"`
 }
 

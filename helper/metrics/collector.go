@@ -50,7 +50,7 @@ func newCollector(figures func() live.Figures) *collector {
 		throttled:      desc("packets_throttled_total", "Control packets dropped because their client used more than its share of the helper."),
 		queueWaiting:   desc("queue_waiting", "Packets without a verdict.", "queue"),
 		queuePackets:   desc("queue_packets_total", "Packets that the kernel handed out.", "queue"),
-		queueDropped:   desc("queue_dropped_total", "Packets that the kernel dropped for want of room.", "queue", "reason"),
+		queueDropped:   desc("queue_dropped_total", "Packets that the kernel dropped before their verdict.", "queue", "reason"),
 		conntrack:      desc("conntrack_entries", "Connections in the kernel's table, of the whole host."),
 		conntrackMax:   desc("conntrack_limit", "How many it takes."),
 		conntrackDrops: desc("conntrack_dropped_total", "Packets of new connections that found no room in it, and connections that made room."),
@@ -108,6 +108,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		counter(c.queuePackets, uint64(q.Packets), number)
 		counter(c.queueDropped, uint64(q.Dropped), number, "full")
 		counter(c.queueDropped, uint64(q.UserDropped), number, "socket")
+		counter(c.queueDropped, q.Gone, number, "device")
 	}
 	gauge(c.conntrack, float64(f.Conntrack.Entries))
 	gauge(c.conntrackMax, float64(f.Conntrack.Limit))

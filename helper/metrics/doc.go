@@ -22,7 +22,8 @@
 //	ftpvip_packets_throttled_total         counter                     packets dropped because their client used more than its share
 //	ftpvip_queue_waiting                   gauge      queue            packets without a verdict
 //	ftpvip_queue_packets_total             counter    queue            packets that the kernel handed out
-//	ftpvip_queue_dropped_total             counter    queue, reason    full: the queue; socket: the helper's buffer
+//	ftpvip_queue_dropped_total             counter    queue, reason    full: the queue; socket: the helper's buffer;
+//	                                                                   device: it went down
 //	ftpvip_conntrack_entries               gauge                       connections in the kernel's table, of the whole host
 //	ftpvip_conntrack_limit                 gauge                       how many it takes
 //	ftpvip_conntrack_dropped_total         counter                     packets and connections without room in it, or that

@@ -25,6 +25,7 @@ const (
 
 	commandBind   = 1 // NFQNL_CFG_CMD_BIND
 	commandUnbind = 2
+	commandNone   = 3 // NFQNL_CFG_CMD_PF_BIND: without effect since Linux 3.8
 
 	copyPacket = 2 // NFQNL_COPY_PACKET
 	copyRange  = 0xffff
@@ -98,6 +99,13 @@ func appendBind(b []byte, queue uint16, maxQueued, seq uint32) []byte {
 // appendUnbind appends what gives a queue back. The kernel drops the packets that have no verdict.
 func appendUnbind(b []byte, queue uint16, seq uint32) []byte {
 	b = appendCommand(b, queue, commandUnbind, seq)
+	nfnl.Finish(b, 0)
+	return b
+}
+
+// appendNothing appends a request that changes nothing and that the kernel answers only to who may use queues.
+func appendNothing(b []byte, queue uint16, seq uint32) []byte {
+	b = appendCommand(b, queue, commandNone, seq)
 	nfnl.Finish(b, 0)
 	return b
 }

@@ -96,7 +96,7 @@ func FuzzMessages(f *testing.F) {
 			panic(err)
 		}
 		_ = socket.Close() // verdicts go nowhere
-		q := &Queue{socket: socket, bound: make(chan error, 1)}
+		q := &Queue{socket: socket, answers: make(chan error, 1)}
 		q.h = Handler{Packet: func(uint32, []byte) {}, Error: func(error) {}}
 		q.messages(b)
 	})

@@ -21,7 +21,11 @@ import (
 const (
 	seqBind uint32 = iota + 1
 	seqUnbind
+	seqAllowed
 )
+
+// ErrTaken says that another program reads from the queue.
+var ErrTaken = errors.New("another program has the queue")
 
 const (
 	// messageLen has room for the longest packet and what the kernel says about it.
@@ -48,6 +52,9 @@ type Handler struct {
 	Packet func(id uint32, packet []byte)
 	// Error is told what goes wrong while reading. It changes nothing; the reader goes on.
 	Error func(error)
+	// Gone is told that a verdict came too late: the kernel had dropped the packet, because the network device that it
+	// came by or was to leave by went down (net/netfilter/nfnetlink_queue.c, nfqnl_dev_drop). May be nil.
+	Gone func()
 }
 
 // Queue is one NFQUEUE.
@@ -56,7 +63,7 @@ type Queue struct {
 	socket *nfnl.Socket
 	h      Handler
 
-	bound    chan error    // gets the answer to the binding
+	answers  chan error    // gets the answer to the binding, and to the question after it
 	done     chan struct{} // closed when the reader has ended; nil: it was never started
 	stopping atomic.Bool
 	stop     sync.Once
@@ -68,7 +75,7 @@ func Open(number uint16) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &Queue{number: number, socket: socket, bound: make(chan error, 1)}
+	q := &Queue{number: number, socket: socket, answers: make(chan error, 1)}
 	// Packets that find the socket full are dropped and counted in the queue; TCP sends them again.
 	if err := errors.Join(socket.NoENOBUFS(), socket.Buffer(bufferLen), socket.Timeout(look)); err != nil {
 		return nil, errors.Join(err, socket.Close())
@@ -77,16 +84,29 @@ func Open(number uint16) (*Queue, error) {
 }
 
 // Bind takes the queue and calls h for what comes, until Stop or Close. At most maxQueued packets wait for their
-// verdicts; the kernel drops the others. The error is unix.EPERM or unix.EBUSY where somebody else has the queue.
+// verdicts; the kernel drops the others. The error is ErrTaken if another program has the queue, and unix.EPERM if this
+// one may not use any.
 func (q *Queue) Bind(maxQueued uint32, h Handler) error {
 	q.h, q.done = h, make(chan struct{})
 	go q.read()
 	var a [configLen]byte
-	if err := q.socket.Send(appendBind(a[:0], q.number, maxQueued, seqBind), nil); err != nil {
+	err := q.ask(appendBind(a[:0], q.number, maxQueued, seqBind))
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		return ErrTaken
+	case errors.Is(err, unix.EPERM) && q.ask(appendNothing(a[:0], q.number, seqAllowed)) == nil:
+		return ErrTaken // the kernel has the same number for both (nfqnl_recv_config)
+	}
+	return err
+}
+
+// ask sends a request and waits for the answer.
+func (q *Queue) ask(request []byte) error {
+	if err := q.socket.Send(request, nil); err != nil {
 		return err
 	}
 	select {
-	case err := <-q.bound:
+	case err := <-q.answers:
 		return err
 	case <-time.After(patience):
 		return fmt.Errorf("no answer from the kernel: %w", os.ErrDeadlineExceeded)
@@ -204,14 +224,19 @@ func (q *Queue) packet(attrs []byte) {
 func (q *Queue) answer(m *nfnl.Message) (last bool) {
 	switch {
 	case m.Type != unix.NLMSG_ERROR:
-	case m.Seq == seqBind:
+	case m.Seq == seqBind, m.Seq == seqAllowed:
 		select {
-		case q.bound <- m.Err():
-		default: // there is only one
+		case q.answers <- m.Err():
+		default: // there is one for each question
 		}
 	case m.Seq == seqUnbind:
 		return true
-	case m.Err() != nil && !q.stopping.Load(): // ENOENT: the packet is gone, for example with its network device
+	case m.Err() == nil || q.stopping.Load():
+	case errors.Is(m.Err(), unix.ENOENT):
+		if q.h.Gone != nil {
+			q.h.Gone()
+		}
+	default:
 		q.h.Error(fmt.Errorf("a verdict is refused: %w", m.Err()))
 	}
 	return false

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,6 +36,7 @@ type world struct {
 
 	packet atomic.Pointer[func(id uint32, p *packet.Packet) error] // what becomes of a packet; nil: it is accepted
 	errs   chan error                                              // what the queue's Error got
+	gone   chan struct{}                                           // and its Gone
 }
 
 func newWorld(t testing.TB) *world {
@@ -46,7 +48,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{Lab: l, errs: make(chan error, 16)}
+	w := &world{Lab: l, errs: make(chan error, 16), gone: make(chan struct{}, 16)}
 	t.Cleanup(func() { check(t, l.Close()) })
 	check(t, w.apply())
 	w.bind(t)
@@ -94,7 +96,9 @@ func (w *world) bind(t testing.TB) {
 	q, err := w.open()
 	check(t, err)
 	w.queue = q
-	check(t, q.Bind(64, Handler{Packet: w.handle, Error: func(err error) { w.errs <- err }}))
+	check(t, q.Bind(64, Handler{
+		Packet: w.handle, Error: func(err error) { w.errs <- err }, Gone: func() { w.gone <- struct{}{} },
+	}))
 }
 
 func (w *world) open() (q *Queue, err error) {
@@ -234,15 +238,14 @@ func TestVerdicts(t *testing.T) {
 	w.quiet(t)
 }
 
-// TestRefused checks that a verdict on a packet that there is not is told, and stops nothing.
-func TestRefused(t *testing.T) {
+// TestGone checks that a verdict on a packet that is not there any more is told, is no error, and stops nothing.
+func TestGone(t *testing.T) {
 	w := newWorld(t)
 	check(t, w.queue.Accept(12345))
 	select {
+	case <-w.gone:
 	case err := <-w.errs:
-		if !errors.Is(err, unix.ENOENT) {
-			t.Errorf("want ENOENT, got %v", err)
-		}
+		t.Errorf("it is told as an error: %v", err)
 	case <-time.After(5 * time.Second):
 		t.Error("nothing is told")
 	}
@@ -257,12 +260,72 @@ func TestTaken(t *testing.T) {
 	q, err := w.open()
 	check(t, err)
 	err = q.Bind(64, Handler{Packet: func(uint32, []byte) {}, Error: func(err error) { t.Error(err) }})
-	if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EBUSY) {
-		t.Errorf("want EPERM or EBUSY, got %v", err)
+	if !errors.Is(err, ErrTaken) || errors.Is(err, unix.EPERM) {
+		t.Errorf("want ErrTaken, got %v", err)
 	}
 	check(t, q.Close())
 	if got := w.say(t, "still mine\n"); got != "still mine\n" {
 		t.Errorf("got %q", got)
+	}
+	w.quiet(t)
+}
+
+// TestDeviceDown checks that a packet whose device goes down while it waits is gone, and that the connection goes on when
+// the device is back.
+func TestDeviceDown(t *testing.T) {
+	w := newWorld(t)
+	held := make(chan uint32, 16)
+	w.decide("held\n", func(id uint32, _ *packet.Packet) error {
+		held <- id
+		return nil
+	})
+	check(t, w.conn.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err := io.WriteString(w.conn, "held\n")
+	check(t, err)
+	id := <-held
+	w.packet.Store(nil)
+	for _, state := range []string{"down", "up"} {
+		r, err := w.Balancer.Run(t.Context(), lab.Command{Args: []string{"ip", "link", "set", "lan0", state}})
+		check(t, err)
+		if r.Code != 0 {
+			t.Fatal(r)
+		}
+	}
+	check(t, w.queue.Accept(id))
+	select {
+	case <-w.gone:
+	case err := <-w.errs:
+		t.Errorf("it is told as an error: %v", err)
+	case <-time.After(5 * time.Second):
+		t.Error("nothing is told")
+	}
+	b := make([]byte, 5)
+	_, err = io.ReadFull(w.conn, b)
+	check(t, err)
+	w.quiet(t)
+}
+
+// TestNotAllowed checks that a program that may not use queues is told so, and not that another has the queue.
+func TestNotAllowed(t *testing.T) {
+	w := newWorld(t)
+	ended := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends, because it has lost its capabilities
+		ended <- func() error {
+			q, err := w.open()
+			if err != nil {
+				return err
+			}
+			header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+			if err := unix.Capset(&header, &make([]unix.CapUserData, 2)[0]); err != nil {
+				return err
+			}
+			err = q.Bind(64, Handler{Packet: func(uint32, []byte) {}, Error: func(error) {}})
+			return errors.Join(err, q.Close())
+		}()
+	}()
+	if err := <-ended; !errors.Is(err, unix.EPERM) || errors.Is(err, ErrTaken) {
+		t.Errorf("want EPERM, got %v", err)
 	}
 	w.quiet(t)
 }

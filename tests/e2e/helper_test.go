@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +66,24 @@ func TestHelperStops(t *testing.T) {
 	if r.Stdout != "" {
 		t.Errorf("the log belongs on standard error: %s", r)
 	}
+}
+
+// TestSecondHelper starts a helper while one is running: it says who has the queue, and not that it lacks a permission.
+func TestSecondHelper(t *testing.T) {
+	f := newFarm(t, arrangement{})
+	v := f.vips[0]
+	s := f.dial(t, v, netip.Addr{}, configs.IPv4)
+	r, err := f.ftpvip.Run(t.Context(), "helper")
+	must(t, err)
+	if r.Code != 1 {
+		t.Errorf("exit status %d, want 1", r.Code)
+	}
+	name := filepath.Base(f.ftpvip.Path)
+	want := fmt.Sprintf("another program has the queue: it is %s, process %d; stop it", name[:min(len(name), 15)], f.helper.Pid()) // TASK_COMM_LEN
+	if !strings.Contains(r.Stderr, want) || strings.Contains(r.Stderr, "needs root") {
+		t.Errorf("it does not say %q, or more: %s", want, r)
+	}
+	must(t, s.Noop())
 }
 
 // TestUninvited checks that nobody gets in by a door that no PASV opened, and that what one opened is for its client.
