@@ -12,6 +12,7 @@ import (
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
+	"ftpvip/configs"
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/journal"
 	"ftpvip/rules"
@@ -228,6 +229,27 @@ func TestQuota(t *testing.T) {
 	}
 	if f := h.d.Figures(); f.Expectations["quota"] != 1 || f.Refusals["quota"] != 1 {
 		t.Errorf("figures %v %v", f.Expectations, f.Refusals)
+	}
+}
+
+// An IPv6 client has every address of its network: all of them together have one client's places.
+func TestQuotaOfNetwork(t *testing.T) {
+	limits := &configs.Helper{MaxDataPerClient: 2, MaxData: 100}
+	q := newQuota()
+	for _, step := range []struct {
+		client string
+		want   bool
+	}{
+		{"2001:db8:1:2::1", true}, {"2001:db8:1:2:ffff::1", true}, {"2001:db8:1:2::3", false}, {"2001:db8:1:3::1", true},
+		{"198.51.100.1", true}, {"198.51.100.1", true}, {"198.51.100.1", false}, {"198.51.100.2", true},
+	} {
+		if got := q.take(netip.MustParseAddr(step.client), limits); got != step.want {
+			t.Errorf("%s gets a place: %t, want %t", step.client, got, step.want)
+		}
+	}
+	q.give(netip.MustParseAddr("2001:db8:1:2::1"))
+	if !q.take(netip.MustParseAddr("2001:db8:1:2::3"), limits) {
+		t.Error("a place that was given back is not free for the network's next address")
 	}
 }
 

@@ -7,27 +7,42 @@ import (
 	"ftpvip/configs"
 )
 
-// quota counts the sessions that wait for a data connection, of each client address and of all. A session has one
+// quota counts the sessions that wait for a data connection, of each client and of all. A session has one
 // place at most: where it announces another data connection, the kernel forgets the one before (the carrier has room
 // for one). So what is taken is given back at the session's end at the latest.
 type quota struct {
 	mu      sync.Mutex
 	total   int
-	clients map[netip.Addr]int
+	clients map[netip.Prefix]int
 }
 
-func newQuota() *quota { return &quota{clients: map[netip.Addr]int{}} }
+// whoIs is whom an address stands for: an IPv6 host has every address of its network (RFC 4291, section 2.5.1), so the
+// network counts as one client, as it does for `limits` of a VIP (rules.Client).
+func whoIs(client netip.Addr) netip.Prefix {
+	bits := 32
+	if client.Is6() {
+		bits = 64
+	}
+	p, err := client.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{} // the zero address: there is none
+	}
+	return p
+}
+
+func newQuota() *quota { return &quota{clients: map[netip.Prefix]int{}} }
 
 // take gets a place, unless the limits forbid it; a limit of 0 is none.
 func (q *quota) take(client netip.Addr, limits *configs.Helper) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	who := whoIs(client)
 	if limits.MaxData > 0 && q.total >= limits.MaxData ||
-		limits.MaxDataPerClient > 0 && q.clients[client] >= limits.MaxDataPerClient {
+		limits.MaxDataPerClient > 0 && q.clients[who] >= limits.MaxDataPerClient {
 		return false
 	}
 	q.total++
-	q.clients[client]++
+	q.clients[who]++
 	return true
 }
 
@@ -36,8 +51,9 @@ func (q *quota) give(client netip.Addr) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.total--
-	if q.clients[client]--; q.clients[client] <= 0 {
-		delete(q.clients, client)
+	who := whoIs(client)
+	if q.clients[who]--; q.clients[who] <= 0 {
+		delete(q.clients, who)
 	}
 }
 
