@@ -61,11 +61,18 @@ func New(cfg *configs.Config, log *slog.Logger, opts Options) *Daemon {
 		log: slog.New(limit), limit: limit, cfg: cfg.Helper, opts: opts, pid: os.Getpid(), started: time.Now(),
 		sessions: newTable(), flows: newFlows(), quota: newQuota(), elders: newElders(), retired: make(chan retirement, maxRetired),
 	}
-	d.view.Store(newView(cfg))
+	d.view.Store(viewHere(cfg))
 	for i := range cfg.Helper.Queues {
 		d.workers = append(d.workers, newWorker(cfg.Helper.FirstQueue+uint16(i)))
 	}
 	return d
+}
+
+// viewHere is the view of a configuration, with limits that this host can hold.
+func viewHere(cfg *configs.Config) *view {
+	v := newView(cfg)
+	v.limits.MaxData = awaitedLimit(v.limits.MaxData, hostNumber("nf_conntrack_expect_max"))
+	return v
 }
 
 // Run binds the queues, tells systemd that it is ready, and works until ctx ends. The error says why it could
@@ -175,12 +182,13 @@ func (d *Daemon) notify(state string) {
 // Reload takes a new configuration: sessions that begin from now on follow it, and running ones do where their VIP is
 // still there. What the kernel's queues and sockets depend on stays as it was until the helper is started again.
 func (d *Daemon) Reload(cfg *configs.Config) {
-	v := newView(cfg)
+	v := viewHere(cfg)
 	if v.adds(d.view.Load()) { // packets of new VIPs may have passed unread so far
 		d.elders.expect()
 		defer d.elders.list()
 	}
 	d.view.Store(v)
+	d.examineLimit(cfg.Helper.MaxData)
 	kept := 0
 	for _, s := range d.sessions.all() {
 		if !s.adopt(v) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,8 +28,36 @@ func hostSetting(name string) string {
 	return strings.TrimSpace(string(b))
 }
 
+// hostNumber is hostSetting for numbers; 0 where it has none.
+func hostNumber(name string) uint64 {
+	n, err := strconv.ParseUint(hostSetting(name), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// awaitedLimit is how many data connections may be announced and not open: helper.max_data, but not more than the kernel
+// takes. Otherwise the kernel would refuse what the limit allows, whoever the client is. A room of 0 is unknown.
+func awaitedLimit(maxData int, room uint64) int {
+	if room > 0 && (maxData == 0 || uint64(maxData) > room) {
+		return int(room)
+	}
+	return maxData
+}
+
+// examineLimit says that the limit in force is not helper.max_data.
+func (d *Daemon) examineLimit(maxData int) {
+	if limit := d.view.Load().limits.MaxData; limit < maxData {
+		d.log.Warn("helper.max_data is above net.netfilter.nf_conntrack_expect_max, which is the limit in force; remedy: "+
+			"sysctl -w net.netfilter.nf_conntrack_expect_max="+strconv.Itoa(maxData)+", then reload the helper",
+			"max_data", maxData, "nf_conntrack_expect_max", limit)
+	}
+}
+
 // examineHost says what the host's settings keep from us. ftpvip does not change them.
 func (d *Daemon) examineHost() {
+	d.examineLimit(d.cfg.MaxData)
 	if hostSetting("nf_conntrack_acct") == "0" {
 		d.log.Info("bytes of transfers are not counted; to count those of connections that begin from then on: " +
 			"sysctl -w net.netfilter.nf_conntrack_acct=1")

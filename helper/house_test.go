@@ -2,6 +2,7 @@ package helper
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"slices"
@@ -101,6 +102,38 @@ func TestReload(t *testing.T) {
 	h.send(ftp.FromServer, "220 ready\r\n")
 	if n := len(slices.Collect(h.d.Sessions())); n != 2 {
 		t.Errorf("%d sessions, want one of the new VIP too", n)
+	}
+}
+
+// The limit in force is never above what the kernel takes.
+func TestMaxDataAndTheKernel(t *testing.T) {
+	for _, step := range []struct {
+		configured int
+		room       uint64
+		want       int
+	}{{16384, 4096, 4096}, {4096, 4096, 4096}, {100, 4096, 100}, {0, 4096, 4096}, {100, 0, 100}} {
+		if got := awaitedLimit(step.configured, step.room); got != step.want {
+			t.Errorf("%+v: the limit is %d", step, got)
+		}
+	}
+	room := int(hostNumber("nf_conntrack_expect_max"))
+	if room == 0 {
+		t.Skip("conntrack is not loaded")
+	}
+	cfg := testConfig(t)
+	cfg.Helper.MaxData = room + 1
+	h := newHost(t, twoArm)
+	h.d.Reload(cfg)
+	if got := h.d.view.Load().limits.MaxData; got != room {
+		t.Errorf("after a reload the limit is %d, want the kernel's %d", got, room)
+	}
+	warning := fmt.Sprintf("max_data=%d nf_conntrack_expect_max=%d", room+1, room)
+	h.wantLog(warning)
+	started := &logBuffer{}
+	d := New(cfg, slog.New(slog.NewTextHandler(started, nil)), Options{})
+	d.examineHost()
+	if got := d.view.Load().limits.MaxData; got != room || !strings.Contains(started.String(), warning) {
+		t.Errorf("at the start the limit is %d, want the kernel's %d; the log is %s", got, room, started)
 	}
 }
 

@@ -16,14 +16,7 @@ const statFile = "/proc/thread-self/net/stat/nf_conntrack"
 
 // conntrackFigures says how full conntrack's table is; zero where the kernel does not say.
 func conntrackFigures() live.Conntrack {
-	number := func(name string) uint64 {
-		n, err := strconv.ParseUint(hostSetting(name), 10, 64)
-		if err != nil {
-			return 0
-		}
-		return n
-	}
-	c := live.Conntrack{Entries: number("nf_conntrack_count"), Limit: number("nf_conntrack_max")}
+	c := live.Conntrack{Entries: hostNumber("nf_conntrack_count"), Limit: hostNumber("nf_conntrack_max")}
 	if b, err := os.ReadFile(statFile); err == nil {
 		c.Dropped = parseDropped(string(b))
 	}

@@ -32,6 +32,16 @@ func judgeConntrack(f *Facts) []Finding {
 		}
 		list = append(list, fi)
 	}
+	if room, _ := strconv.Atoi(f.sysctl("net/netfilter/nf_conntrack_expect_max")); room > 0 && f.Config.Helper.MaxData > room {
+		list = append(list, Finding{
+			ID: "expect-max", Severity: Note,
+			What: fmt.Sprintf("the kernel takes %d announced data connections (nf_conntrack_expect_max), and helper.max_data is %d",
+				room, f.Config.Helper.MaxData),
+			Why:    "the helper follows the lower number",
+			Remedy: []string{sysctlCommand("net/netfilter/nf_conntrack_expect_max", strconv.Itoa(f.Config.Helper.MaxData))},
+			Keep:   keepSysctl,
+		})
+	}
 	if f.sysctl("net/netfilter/nf_conntrack_acct") == "0" {
 		list = append(list, Finding{
 			ID: "no-accounting", Severity: Note,

@@ -168,6 +168,9 @@ func TestJudge(t *testing.T) {
 		}, []string{"error rp-filter sysctl -w net.ipv4.conf.wan0.rp_filter=2", "error rp-filter sysctl -w net.ipv4.conf.lan0.rp_filter=2"}},
 		{"conntrack filling", func(f *Facts) { f.Sysctls["net/netfilter/nf_conntrack_count"] = "801" }, []string{"warning conntrack-full sysctl -w net.netfilter.nf_conntrack_max=2000"}},
 		{"conntrack full", func(f *Facts) { f.Sysctls["net/netfilter/nf_conntrack_count"] = "990" }, []string{"error conntrack-full sysctl -w net.netfilter.nf_conntrack_max=2000"}},
+		{"more announced than the kernel takes", func(f *Facts) {
+			f.Config.Helper.MaxData, f.Sysctls["net/netfilter/nf_conntrack_expect_max"] = 16384, "4096"
+		}, []string{"note expect-max sysctl -w net.netfilter.nf_conntrack_expect_max=16384"}},
 		{"no accounting", func(f *Facts) { f.Sysctls["net/netfilter/nf_conntrack_acct"] = "0" }, []string{"note no-accounting sysctl -w net.netfilter.nf_conntrack_acct=1"}},
 		{"loose TCP, the same slot", func(f *Facts) {
 			f.Sysctls["net/netfilter/nf_conntrack_tcp_loose"] = "1"

@@ -113,6 +113,7 @@ func Sysctls(links []string) []string {
 		"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/all/rp_filter",
 		"net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max", "net/netfilter/nf_conntrack_helper",
 		"net/netfilter/nf_conntrack_tcp_loose", "net/netfilter/nf_conntrack_acct",
+		"net/netfilter/nf_conntrack_expect_max",
 	}
 	for _, l := range links {
 		list = append(list, "net/ipv4/conf/"+l+"/rp_filter", "net/ipv4/conf/"+l+"/forwarding", "net/ipv4/conf/"+l+"/proxy_arp")
