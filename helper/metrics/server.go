@@ -12,7 +12,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"ftpvip/helper/admit"
 	"ftpvip/helper/live"
+)
+
+// Bounds of the service. A scraper sends its request at once and takes the answer at once, and there are few of them.
+const (
+	maxConns     = 64
+	maxInFlight  = 4
+	maxHeader    = 8 << 10
+	headerWithin = 5 * time.Second
+	readWithin   = 10 * time.Second
+	writeWithin  = 30 * time.Second
+	idleFor      = 2 * time.Minute
 )
 
 // Server serves /metrics.
@@ -35,17 +47,38 @@ func Listen(ctx context.Context, at netip.AddrPort, figures func() live.Figures)
 		return nil, errors.Join(fmt.Errorf("registering the metrics: %w", err), l.Close())
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxInFlight}))
 	s := &Server{
-		http: &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute},
+		http: &http.Server{
+			Handler: whileBusy(mux), ConnContext: remember, MaxHeaderBytes: maxHeader,
+			ReadHeaderTimeout: headerWithin, ReadTimeout: readWithin, WriteTimeout: writeWithin, IdleTimeout: idleFor,
+		},
 		addr: l.Addr(),
 		done: make(chan struct{}),
 	}
 	go func() {
 		defer close(s.done)
-		_ = s.http.Serve(l) // it always ends with an error: that it was closed
+		_ = s.http.Serve(admit.Listen(l, maxConns)) // it always ends with an error: that it was closed
 	}()
 	return s, nil
+}
+
+// connKey is the key of a request's connection in its context.
+type connKey struct{}
+
+func remember(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// whileBusy keeps a connection from being replaced while its request is answered.
+func whileBusy(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, ok := r.Context().Value(connKey{}).(*admit.Conn); ok {
+			c.Busy(true)
+			defer c.Busy(false)
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // Addr is where the server listens.
