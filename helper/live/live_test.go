@@ -181,3 +181,22 @@ func talk(ctx context.Context, path, request string) (string, error) {
 	}
 	return string(b), err
 }
+
+// TestCrowd opens many connections that ask nothing: who asks is answered all the same.
+func TestCrowd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), SocketName)
+	start(t, path, example)
+	for i := range 10 * maxClients {
+		c, err := dial(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		if i%2 == 0 {
+			_, _ = fmt.Fprint(c, `{"get":`) // an error is as well: it was replaced
+		}
+	}
+	if _, err := AskFigures(t.Context(), path); err != nil {
+		t.Error(err)
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ftpvip/configs/statedir"
+	"ftpvip/helper/admit"
 )
 
 // Bounds of a conversation.
@@ -48,12 +49,11 @@ type failure struct {
 
 // Server answers on a socket.
 type Server struct {
-	listener *net.UnixListener
+	listener net.Listener
 	source   Source
 	log      *slog.Logger
 	path     string
 	info     fs.FileInfo // of the socket that is ours
-	places   chan struct{}
 	wait     sync.WaitGroup
 }
 
@@ -62,7 +62,7 @@ func Listen(ctx context.Context, path string, source Source, log *slog.Logger) (
 	if err := removeStale(ctx, path); err != nil {
 		return nil, err
 	}
-	s := &Server{source: source, log: log, path: path, places: make(chan struct{}, maxClients)}
+	s := &Server{source: source, log: log, path: path}
 	dir, err := statedir.Open(filepath.Dir(path))
 	if err != nil {
 		return nil, fmt.Errorf("making the socket %s: %w", path, err)
@@ -74,11 +74,13 @@ func Listen(ctx context.Context, path string, source Source, log *slog.Logger) (
 	}
 	// The mode is right from the first moment on: nobody connects before the socket listens, and the directory is
 	// not for everybody.
-	if s.listener, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: short}); err != nil {
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: short})
+	if err != nil {
 		return nil, fmt.Errorf("making the socket %s: %w", path, err)
 	}
-	s.listener.SetUnlinkOnClose(false) // it would remove a successor's
-	err = os.Chmod(short, 0o660)       // #nosec G302 -- the group may ask
+	listener.SetUnlinkOnClose(false) // it would remove a successor's
+	s.listener = admit.Listen(listener, maxClients)
+	err = os.Chmod(short, 0o660) // #nosec G302 -- the group may ask
 	if err == nil {
 		s.info, err = os.Lstat(short)
 	}
@@ -123,15 +125,7 @@ func (s *Server) accept() {
 			time.Sleep(100 * time.Millisecond) // out of file descriptors, most likely
 			continue
 		}
-		select {
-		case s.places <- struct{}{}:
-			s.wait.Go(func() {
-				s.serve(c)
-				<-s.places
-			})
-		default:
-			_ = c.Close() // too many at a time; the client may try again
-		}
+		s.wait.Go(func() { s.serve(c) })
 	}
 }
 
@@ -144,6 +138,9 @@ func (s *Server) serve(c net.Conn) {
 	line, err := bufio.NewReader(io.LimitReader(c, maxRequest)).ReadBytes('\n')
 	if err != nil {
 		return // a look whether we live
+	}
+	if c, ok := c.(*admit.Conn); ok {
+		c.Busy(true) // until it is closed
 	}
 	w := bufio.NewWriter(c)
 	if err := errors.Join(s.answer(w, line), w.Flush()); err != nil {
