@@ -143,13 +143,14 @@ func (w *world) connect(t testing.TB) {
 	ctx := t.Context()
 	l, err := w.Backends[0].Listen(ctx, netip.AddrPortFrom(w.Backends[0].Addrs.V4, 21))
 	check(t, err)
-	ended := make(chan struct{})
+	ended, accepted := make(chan struct{}), make(chan net.Conn, 1)
 	go func() {
 		defer close(ended)
 		c, err := l.AcceptTCP()
 		if err != nil {
 			return
 		}
+		accepted <- c
 		defer c.Close()
 		b := make([]byte, 512)
 		for {
@@ -167,6 +168,11 @@ func (w *world) connect(t testing.TB) {
 	t.Cleanup(func() {
 		_ = w.conn.Close()
 		_ = l.Close()
+		select {
+		case c := <-accepted:
+			_ = c.Close() // without a reader of the queue the client's end does not come through
+		default:
+		}
 		<-ended
 	})
 }
