@@ -18,7 +18,10 @@ import (
 	"ftpvip/helper/live"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// What net/http does for half a second after it refused a header.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 func figures() live.Figures {
 	return live.Figures{
