@@ -76,22 +76,14 @@ func (a *app) doctor(cmd *cobra.Command, client netip.Addr, asJSON bool) error {
 func (a *app) commandLine(cmd *cobra.Command) string {
 	words := []string{"ftpvip"}
 	if strings.Contains(os.Args[0], "/") {
-		words[0] = quote(os.Args[0])
+		words[0] = doctor.Shell(os.Args[0])
 	}
 	for _, name := range []string{"config", "state-dir"} {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
-			words = append(words, "--"+name, quote(f.Value.String()))
+			words = append(words, "--"+name, doctor.Shell(f.Value.String()))
 		}
 	}
 	return strings.Join(words, " ")
-}
-
-// quote makes one word of s for a shell.
-func quote(s string) string {
-	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:@%,") == "" && s != "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // askKernel adds what needs CAP_NET_ADMIN.

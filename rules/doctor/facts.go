@@ -189,5 +189,5 @@ func sysctlCommand(path, value string) string {
 	if !strings.Contains(path, ".") { // else a link's own dots would be taken for separators
 		name = strings.ReplaceAll(path, "/", ".")
 	}
-	return "sysctl -w " + name + "=" + value
+	return "sysctl -w " + Shell(name+"="+value)
 }

@@ -141,7 +141,7 @@ func judgeVIPs(f *Facts) []Finding {
 					ID: "vip-not-local", Severity: Error,
 					What:   fmt.Sprintf("VIP %s (%s) is no address of this host, and lies in the network of %s", a, v.Name, on.Name),
 					Why:    "neighbours ask for it by ARP or neighbour discovery and nobody answers, so no client gets here",
-					Remedy: []string{fmt.Sprintf("ip address add %s dev %s", netip.PrefixFrom(a, a.BitLen()), on.Name)},
+					Remedy: []string{fmt.Sprintf("ip address add %s dev %s", netip.PrefixFrom(a, a.BitLen()), Shell(on.Name))},
 					Keep:   "bind it with keepalived, or in the network's own configuration",
 				}
 				if f.Keepalived {
@@ -187,7 +187,7 @@ func judgeRoutes(f *Facts) []Finding {
 			fi.What = fmt.Sprintf("a route forbids the way to backend %s (%s): %s", s.backend.Name, a, s.route.Text)
 			fi.Remedy = []string{fmt.Sprintf("ip %sroute delete %s", six(a), s.route.Text)}
 		case on != nil:
-			fi.Remedy = []string{fmt.Sprintf("ip %sroute add %s dev %s", six(a), prefix, on.Name)}
+			fi.Remedy = []string{fmt.Sprintf("ip %sroute add %s dev %s", six(a), prefix, Shell(on.Name))}
 		default:
 			fi.Remedy = []string{fmt.Sprintf("ip %sroute add %s via ROUTER   # the router towards it", six(a), prefix)}
 		}

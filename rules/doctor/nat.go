@@ -67,7 +67,7 @@ func natFinding(s service, m walk.Mark) Finding {
 }
 
 func deleteRule(p walk.Place) string {
-	return fmt.Sprintf("nft delete rule %s handle %d", p.Chain, p.Rule.Handle)
+	return fmt.Sprintf("nft delete rule %s handle %d", shellChain(p.Chain), p.Rule.Handle)
 }
 
 // priorityAssign is that of our chain that attaches the carrier; what is attached first, stays.

@@ -84,7 +84,7 @@ func (h *hit) slices(f *Facts) map[netip.Addr]configs.PortRange {
 // nftRemedy inserts rules at the beginning of the base chain.
 func nftRemedy(f *Facts, h *hit) []string {
 	insert := func(format string, args ...any) string {
-		return fmt.Sprintf("nft insert rule %s '%s'", h.chain, fmt.Sprintf(format, args...))
+		return fmt.Sprintf("nft insert rule %s '%s'", shellChain(h.chain), fmt.Sprintf(format, args...))
 	}
 	switch h.class.id {
 	case "firewall-related":
@@ -141,7 +141,7 @@ func iptablesRemedy(f *Facts, h *hit, o owner) []string {
 			chain = "DOCKER-USER"
 		}
 		add := func(format string, args ...any) {
-			list = append(list, fmt.Sprintf("%s -t %s -I %s %s -j ACCEPT", program, h.chain.Table.Name, chain, fmt.Sprintf(format, args...)))
+			list = append(list, fmt.Sprintf("%s -t %s -I %s %s -j ACCEPT", program, Shell(h.chain.Table.Name), Shell(chain), fmt.Sprintf(format, args...)))
 		}
 		switch h.class.id {
 		case "firewall-related":
