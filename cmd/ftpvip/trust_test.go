@@ -466,71 +466,72 @@ func waiters(t *testing.T, dir string) (users []uint32) {
 	return users
 }
 
-// falseHelper starts a program of the services' user that answers as a helper, with another process's number. It notes
-// the signals that it gets.
-func falseHelper(t *testing.T, w trustWorld, pid int) (signals string) {
-	t.Helper()
-	signals = w.plant(t, "signals", nil)
-	answer, err := json.Marshal(live.Figures{PID: pid})
-	must(t, err)
-	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", `
-import signal, socket, sys
-path, answer, signals = sys.argv[1:]
+// noter is a program that notes the signals that it gets, and ends with SIGUSR1. With a path and an answer it is a false
+// helper on that socket.
+const noter = `
+import os, signal, socket, sys
+notes, *socketed = sys.argv[1:]
 def got(n, frame):
-    with open(signals, "a") as f:
+    with open(notes, "a") as f:
         f.write("%d\n" % n)
+    if n == signal.SIGUSR1:
+        os._exit(0)
 signal.signal(signal.SIGHUP, got)
+signal.signal(signal.SIGUSR1, got)
 s = socket.socket(socket.AF_UNIX)
-s.bind(path)
-s.listen(16)
-print("listening", flush=True)
+if socketed:
+    s.bind(socketed[0])
+    s.listen(16)
+print("ready", flush=True)
 while True:
+    if not socketed:
+        signal.pause()
+        continue
     c = s.accept()[0]
     c.recv(4096)
-    c.sendall(answer.encode())
+    c.sendall(socketed[1].encode())
     c.close()
-`, filepath.Join(w.dir, live.SocketName), string(answer), signals)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: ownerID, Gid: ownerGroup}, Pdeathsig: syscall.SIGKILL}
+`
+
+// startNoter starts a noter of a user, and returns what it noted when it is asked.
+func (w trustWorld) startNoter(t *testing.T, uid, gid uint32, notes string, socketed ...string) (pid int, noted func() string) {
+	t.Helper()
+	path := w.plant(t, notes, nil)
+	must(t, os.Chown(path, int(uid), int(gid)))
+	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", append([]string{"-c", noter, path}, socketed...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid}}
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	if _, err := out.Read(make([]byte, 16)); err != nil {
 		t.Fatal(err)
 	}
-	return signals
+	return cmd.Process.Pid, func() string {
+		must(t, cmd.Process.Signal(syscall.SIGUSR1)) // a signal of a lower number that waits comes first
+		_ = cmd.Wait()
+		b, err := os.ReadFile(path)
+		must(t, err)
+		return string(b)
+	}
 }
 
 // TestFalseHelper: a rollback signals the process that listens on the socket, and not the one that an answer names.
 func TestFalseHelper(t *testing.T) {
 	w := newTrustWorld(t)
-	victim := exec.CommandContext(t.Context(), "sleep", "1000") // SIGHUP ends it
-	must(t, victim.Start())
-	ended := make(chan struct{})
-	go func() { _ = victim.Wait(); close(ended) }()
-	t.Cleanup(func() { _ = victim.Process.Kill(); <-ended })
 	w.do(t, "apply")
 	t.Cleanup(func() { w.do(t, "flush") })
 	w.configure(t, "random")
 	w.do(t, "apply")
-	signals := falseHelper(t, w, victim.Process.Pid)
+	victim, victimNoted := w.startNoter(t, 0, 0, "victim")
+	answer, err := json.Marshal(live.Figures{PID: victim})
+	must(t, err)
+	_, helperNoted := w.startNoter(t, ownerID, ownerGroup, "false", filepath.Join(w.dir, live.SocketName), string(answer))
 	w.do(t, "rollback")
-	for { // it was sent before rollback ended
-		if b, err := os.ReadFile(signals); err != nil || len(b) > 0 {
-			if string(b) != "1\n" || err != nil {
-				t.Errorf("%q, %v", b, err)
-			}
-			break
-		}
-		select {
-		case <-ended:
-			t.Fatal("the process that the answer names was signalled")
-		case <-time.After(20 * time.Millisecond):
-		}
+	if got := victimNoted(); got != "10\n" {
+		t.Errorf("the process that the answer names got the signals %q", got)
 	}
-	select {
-	case <-ended:
-		t.Error("the process that the answer names was signalled")
-	default:
+	if got := helperNoted(); got != "1\n10\n" {
+		t.Errorf("the process that listens got the signals %q", got)
 	}
 }
