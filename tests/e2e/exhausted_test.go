@@ -51,18 +51,24 @@ func noRoomFor(t *testing.T, f *farm, e *ends, outcome, remedy string) {
 	e.toClient(t, "200 ok\r\n", "200 ok\r\n")
 }
 
+// tracker asks the balancer's conntrack.
+func (f *farm) tracker(t *testing.T) (tracker helper.Tracker) {
+	t.Helper()
+	must(t, f.Balancer.Do(func() (err error) {
+		tracker, err = helper.OpenTracker()
+		return err
+	}))
+	t.Cleanup(func() { must(t, tracker.Close()) })
+	return tracker
+}
+
 // TestExpectationTableFull fills the kernel's table of expectations.
 func TestExpectationTableFull(t *testing.T) {
 	f := newFarm(t, arrangement{clients: 4})
 	v := f.vips[0]
 	session := f.playServers(t, v)
 	e := session(netip.Addr{}, configs.IPv4)
-	var tracker helper.Tracker
-	must(t, f.Balancer.Do(func() (err error) {
-		tracker, err = helper.OpenTracker()
-		return err
-	}))
-	t.Cleanup(func() { must(t, tracker.Close()) })
+	tracker := f.tracker(t)
 	limit := setting(t, f.Balancer, "nf_conntrack_expect_max")
 	// Each control connection has room for one expectation; conntrack remembers it when it has been closed.
 	for i := range limit + 1 {
