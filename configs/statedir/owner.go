@@ -117,7 +117,7 @@ func (o *Owner) become() error {
 	if err := syscall.Setresuid(o.uid, o.uid, o.uid); err != nil {
 		return fmt.Errorf("taking the user %d: %w", o.uid, err)
 	}
-	err := allThreads(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&keep[0])), 0)
+	err := allThreads(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&keep[0])), 0) // #nosec G103 -- capset(2) takes pointers
 	runtime.KeepAlive(&header)
 	runtime.KeepAlive(&keep)
 	if err != nil {

@@ -37,7 +37,7 @@ func Line(s string) string { return escape(s, "") }
 // escape escapes what is neither graphic nor one of keep.
 func escape(s, keep string) string {
 	harmless := func(r rune, size int) bool {
-		return !(r == utf8.RuneError && size == 1) && (unicode.IsGraphic(r) || strings.ContainsRune(keep, r))
+		return (r != utf8.RuneError || size > 1) && (unicode.IsGraphic(r) || strings.ContainsRune(keep, r))
 	}
 	var b strings.Builder
 	done := 0 // how much of s is in b
