@@ -23,6 +23,9 @@ func (h *honest) excuse(from, to int) string {
 	if w.cameInPieces(FromClient, h.x.from, h.x.to) {
 		return "its first part was lost or a single byte, and it is the first that a new helper sees: perhaps the rest of another line"
 	}
+	if len(w.server.tlsAt) > 1 && (w.gen > 1 || w.gone) {
+		return "after CCC a new helper has to find the start of a line first"
+	}
 	pieces := h.pace < 3 || w.server.pace < 3 || w.loss > 0 || w.jitter > 0
 	if pieces && w.refusals > h.x.refusals {
 		return "its port was taken, and a part of the line may have gone on before that was known"
