@@ -42,7 +42,6 @@ type honest struct {
 	x       transfer
 	over    bool
 	all     bool // EPSV ALL was said
-	port    netip.AddrPort
 }
 
 func (h *honest) roll(w *world) {
@@ -273,7 +272,7 @@ func (h *honest) active(line string, to int) {
 }
 
 // wanted is asked when the server reads an address.
-func (h *honest) wanted(a netip.AddrPort, from, to int) bool {
+func (h *honest) wanted(a netip.AddrPort) bool {
 	w := h.w
 	last := w.latest()
 	h.x.read = true

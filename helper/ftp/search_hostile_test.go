@@ -37,15 +37,20 @@ func (h *hostile) roll(w *world) {
 	h.t.raw = true
 	h.tricks, h.words = ^uint32(0), ^uint32(0)
 	if d.chance(70) {
-		h.tricks = 1<<d.n(9) | 1<<d.n(9)
-		h.words = 1<<d.n(13) | 1<<d.n(13) | 1<<d.n(4)
+		h.tricks, h.words = 0, 0
+		for _, n := range [...]int{9, 9} {
+			h.tricks |= 1 << d.n(n)
+		}
+		for _, n := range [...]int{13, 13, 4} {
+			h.words |= 1 << d.n(n)
+		}
 	}
 }
 
 func (h *hostile) done() bool { return h.over }
 func (h *hostile) think()     {}
 
-func (h *hostile) wanted(a netip.AddrPort, _, _ int) bool { return h.w.allowed(a) }
+func (h *hostile) wanted(a netip.AddrPort) bool { return h.w.allowed(a) }
 
 // read acknowledges by itself; a client that lies does not care.
 func (h *hostile) read() {}

@@ -9,11 +9,11 @@ import (
 
 // dialogue is the program at the client's end.
 type dialogue interface {
-	read()                                      // there are new bytes
-	next()                                      // the time it asked for has come
-	think()                                     // it may say the next command
-	done() bool                                 // it has nothing more to say
-	wanted(a netip.AddrPort, from, to int) bool // the server read this address in an active command
+	read()                        // there are new bytes
+	next()                        // the time it asked for has come
+	think()                       // it may say the next command
+	done() bool                   // it has nothing more to say
+	wanted(a netip.AddrPort) bool // the server read this address in an active command
 }
 
 // piece is a part of what somebody says.
@@ -27,7 +27,6 @@ type server struct {
 	w        *world
 	t        *tcp
 	at       int  // so much was read
-	lineFrom int  // where the current line starts
 	endsAtCR bool // a bare CR ends a line
 	telnet   bool // Telnet commands are taken out
 	cleans   bool // bytes that are not graphic are taken out
@@ -176,10 +175,8 @@ func (s *server) read() {
 		case c == '\n', c == '\r' && s.endsAtCR && s.at < len(s.t.got) && s.t.got[s.at] != '\n':
 			line := string(s.line)
 			s.line = s.line[:0]
-			from := s.lineFrom
-			s.lineFrom = s.at
 			s.w.trace("server reads %q", line)
-			s.command(line, from)
+			s.command(line)
 			s.go1()
 		case c == '\r' && s.endsAtCR && s.at == len(s.t.got):
 			s.at-- // what follows?
@@ -236,7 +233,6 @@ func (s *server) enterTLS() {
 
 func (s *server) leaveTLS() {
 	s.tls = false
-	s.lineFrom = s.at
 	s.mark()
 }
 
@@ -281,7 +277,7 @@ func (s *server) verbAndArg(line string) (verb, arg string) {
 }
 
 // command answers a line.
-func (s *server) command(line string, from int) {
+func (s *server) command(line string) {
 	verb, arg := s.verbAndArg(line)
 	if s.w.dice.chance(5) {
 		s.t.keepalive()
@@ -308,7 +304,7 @@ func (s *server) command(line string, from int) {
 		}
 		s.passive(true)
 	case "PORT", "EPRT", "LPRT":
-		s.activeLine(verb, arg, from)
+		s.activeLine(verb, arg)
 	case "AUTH":
 		if !s.tlsOK {
 			s.say(pick(s.w.dice, "502 no\r\n", "534 no TLS\r\n"))
@@ -366,10 +362,10 @@ func (s *server) passive(extended bool) {
 }
 
 // activeLine answers PORT or EPRT.
-func (s *server) activeLine(verb, arg string, from int) {
+func (s *server) activeLine(verb, arg string) {
 	a, ok := readActive(verb, arg, s.lax)
 	s.active = true
-	s.works = ok && s.w.client.wanted(a, from, s.at)
+	s.works = ok && s.w.client.wanted(a)
 	if ok {
 		s.say("200 ok\r\n")
 	} else {

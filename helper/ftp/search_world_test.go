@@ -116,7 +116,8 @@ func (w *world) trace(format string, args ...any) {
 func (w *world) push(e event) {
 	w.no++
 	e.no = w.no
-	h := append(w.heap, e)
+	w.heap = append(w.heap, e)
+	h := w.heap
 	i := len(h) - 1
 	for i > 0 {
 		up := (i - 1) / 2
@@ -126,7 +127,6 @@ func (w *world) push(e event) {
 		h[i], h[up] = h[up], h[i]
 		i = up
 	}
-	w.heap = h
 }
 
 func before(a, b *event) bool { return a.at < b.at || a.at == b.at && a.no < b.no }
