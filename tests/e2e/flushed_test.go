@@ -10,24 +10,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
 	"ftpvip/configs"
 	"ftpvip/tests/lab"
 )
 
-// flush has the balancer's conntrack forget everything, as `conntrack -F` does, and waits until the helper knows.
+// flush has the balancer's conntrack forget everything, and waits until the helper knows.
 func (f *farm) flush(t *testing.T) {
 	t.Helper()
-	must(t, f.Balancer.Do(func() error {
-		conn, err := conntrack.Dial(nil)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = conn.Close() }()
-		return conn.Flush()
-	}))
+	f.runConntrack(t, "-F")
 	eventually(t, "the helper has heard of it", func() bool { return len(f.currentSessions(t)) == 0 })
 }
 
@@ -60,6 +52,7 @@ func TestConntrackFlushed(t *testing.T) {
 			e := session(netip.Addr{}, tt.family)
 			e.verb = tt.name
 			e.toServer(t, "RETR file\r\n", "RETR file\r\n")
+			f.acknowledged(t)
 			f.flush(t)
 			before := f.figures(t)
 			e.toClient(t, "226 done\r\n", "226 done\r\n")

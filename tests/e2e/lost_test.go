@@ -4,33 +4,51 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/ti-mo/conntrack"
-	"golang.org/x/sys/unix"
-
 	"ftpvip/configs"
 	"ftpvip/helper/live"
+	"ftpvip/tests/lab"
 	"ftpvip/tests/lab/client"
 )
 
-// lose has the balancer's conntrack forget a connection of a client's, as `conntrack -D` does.
+// runConntrack runs conntrack on the balancer.
+func (f *farm) runConntrack(t *testing.T, words ...string) {
+	t.Helper()
+	r, err := f.Balancer.Run(t.Context(), lab.Command{Args: append([]string{"conntrack"}, words...)})
+	must(t, err)
+	if r.Code != 0 {
+		t.Fatal(r)
+	}
+}
+
+// lose has conntrack forget a connection of a client's.
 func (f *farm) lose(t *testing.T, from, vip netip.AddrPort) {
 	t.Helper()
-	must(t, f.Balancer.Do(func() error {
-		conn, err := conntrack.Dial(nil)
-		if err != nil {
-			return err
+	f.runConntrack(t, "-D", "-f", fmt.Sprintf("ipv%d", configs.FamilyOf(from.Addr())), "-p", "tcp", "-s", from.Addr().String(),
+		"-d", vip.Addr().String(), "--sport", fmt.Sprint(from.Port()), "--dport", fmt.Sprint(vip.Port()))
+}
+
+// acknowledged waits until the servers have no byte under way: an acknowledgement that comes late would have conntrack know
+// a connection again before its next command.
+func (f *farm) acknowledged(t *testing.T) {
+	t.Helper()
+	eventually(t, "all that servers sent is acknowledged", func() bool {
+		for _, b := range f.Backends {
+			r, err := b.Run(t.Context(), lab.Command{Args: []string{"ss", "-tnH", "state", "established"}})
+			must(t, err)
+			for line := range strings.Lines(r.Stdout) {
+				if columns := strings.Fields(line); len(columns) < 2 || columns[1] != "0" {
+					return false
+				}
+			}
 		}
-		defer func() { _ = conn.Close() }()
-		// The reply's addresses make ti-mo/conntrack choose the family; the kernel does not look at them.
-		return conn.Delete(conntrack.NewFlow(unix.IPPROTO_TCP, 0, from.Addr(), vip.Addr(), from.Port(), vip.Port(), 0, 0))
-	}))
+		return true
+	})
 }
 
 // TestEntryDeleted has conntrack forget a control connection in mid-session. The client speaks first: its packet is read
@@ -49,6 +67,7 @@ func TestEntryDeleted(t *testing.T) {
 					t.Run(fmt.Sprintf("IPv%d/%s", family, mode), func(t *testing.T) {
 						s := f.dial(t, v, netip.Addr{}, family)
 						must(t, s.Noop())
+						f.acknowledged(t)
 						f.lose(t, s.Local(), v.at(family))
 						eventually(t, "the helper has heard of it", func() bool {
 							return !slices.ContainsFunc(f.currentSessions(t), func(o live.Session) bool { return o.Client == s.Local() })
@@ -81,7 +100,7 @@ func TestEntryDeletedBeforeBounce(t *testing.T) {
 		e := session(netip.Addr{}, configs.IPv4)
 		e.toServer(t, "NOOP\r\n", "NOOP\r\n")
 		e.toClient(t, "200 ok\r\n", "200 ok\r\n")
-		f.lose(t, e.client.LocalAddr().(*net.TCPAddr).AddrPort(), f.vips[0].at(configs.IPv4))
+		f.lose(t, endpoint(e.client.LocalAddr()), f.vips[0].at(configs.IPv4))
 		say(t, e.client, victimPort)
 		must(t, e.server.SetReadDeadline(time.Now().Add(30*time.Second)))
 		line, err := bufio.NewReader(e.server).ReadString('\n')
