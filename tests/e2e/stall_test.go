@@ -88,11 +88,6 @@ func TestOneClientStallsNobody(t *testing.T) {
 	figures := f.figures(t)
 	t.Logf("a session of the others took %v on average; %d lines of the flood were answered, %d packets dropped",
 		time.Duration(total.Load()/stallOthers).Round(time.Millisecond), answered.Load(), figures.Throttled)
-	for reason, n := range figures.Refusals {
-		if n > 0 && reason != "quota" {
-			t.Errorf("%d lines are refused, reason %s: they are too many, and nothing else", n, reason)
-		}
-	}
 }
 
 // portLine is a PORT of the first client, to one of two ports of a session.
