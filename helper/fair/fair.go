@@ -34,9 +34,12 @@ const (
 	heldAhead = 200 * time.Microsecond
 )
 
-// maxCharge bounds what one packet counts. It takes less, unless the reader had to wait for the processor, and that is
-// nobody's fault.
-const maxCharge = time.Millisecond
+// maxCharge bounds what one packet counts for its client, and maxLoad what it counts for the reader. Few take longer, unless
+// the reader had to wait for the processor, and that is nobody's fault.
+const (
+	maxCharge = 500 * time.Microsecond
+	maxLoad   = time.Millisecond
+)
 
 // warnEvery is how often the log is to have a client.
 const warnEvery = time.Minute
@@ -46,8 +49,12 @@ const (
 	cells = 1024 // of a row; a power of two
 )
 
-// recount is how often the clients are counted: those that were there within remember.
-const recount = 100 * time.Millisecond
+// recount is how often the clients are counted: those that are busy now, among whom the time is divided, and those that were
+// there lately, for whose sake it is.
+const (
+	recount = 100 * time.Millisecond
+	busyNow = 250 * time.Millisecond
+)
 
 // Shares is the account of one reader. Several goroutines may use it.
 type Shares struct {
@@ -56,7 +63,7 @@ type Shares struct {
 
 	mu      sync.Mutex
 	load    bucket // what the reader itself works beyond busyPart
-	clients int    // that were counted last
+	clients int    // that were there within remember, when they were counted last
 	counted time.Duration
 	drain   rate // the share of each
 	rows    [rows][cells]cell
@@ -97,8 +104,9 @@ func New() *Shares {
 }
 
 // share is the part of a reader's time that each of n clients has: somewhat more than an equal part, because nobody is to
-// be held back for a small difference, and the busiest of many may well use more than the average.
-func share(n int) rate { return min(whole*5/4/rate(max(n, 1))+whole/16, whole) }
+// be held back for a small difference, and the busiest of many may well use more than the average. Few who share it leave
+// some for those who come now and then.
+func share(n int) rate { return min(whole*5/4/rate(max(n, 1))+whole/16, whole*11/20) }
 
 // cellsOf finds a client's bucket in each row.
 func (s *Shares) cellsOf(client netip.Addr) [rows]*cell {
@@ -121,7 +129,7 @@ func (s *Shares) Charge(now time.Duration, client netip.Addr, took time.Duration
 	list := s.cellsOf(client)
 	s.mu.Lock()
 	s.load.leak(now, busyPart)
-	s.load.fill(min(took, saturation/2), 2*saturation)
+	s.load.fill(min(took, maxLoad), 2*saturation)
 	if s.load.debt > saturation {
 		s.until.Store(int64(now + remember))
 	}
@@ -138,12 +146,17 @@ func (s *Shares) Charge(now time.Duration, client netip.Addr, took time.Duration
 // count counts the clients.
 func (s *Shares) count(now time.Duration) {
 	s.counted, s.clients = now, 0
+	busy := 0
 	for i := range s.rows[0] {
-		if last := s.rows[0][i].last; last > 0 && now-last < remember {
+		last := s.rows[0][i].last
+		if last > 0 && now-last < remember {
 			s.clients++
+			if now-last < busyNow {
+				busy++
+			}
 		}
 	}
-	s.drain = share(s.clients)
+	s.drain = share(busy)
 }
 
 // Over tells whether a client is over its share while others need the reader, so that its packet is to be dropped; and

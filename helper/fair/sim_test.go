@@ -118,8 +118,8 @@ func p99(list []*client) (took time.Duration, dropped int) {
 // waiting.
 func TestSimulatedFlood(t *testing.T) {
 	const span = 20 * time.Second
-	for _, others := range []int{5, 50, 400} {
-		for _, cost := range []time.Duration{5 * time.Microsecond, 80 * time.Microsecond, 700 * time.Microsecond} {
+	for _, others := range []int{1, 5, 50, 400} {
+		for _, cost := range []time.Duration{5 * time.Microsecond, 80 * time.Microsecond, 400 * time.Microsecond} {
 			t.Run(fmt.Sprintf("%d others, packets of %v", others, cost), func(t *testing.T) {
 				think := time.Duration(others) * time.Millisecond // 1000 packets a second in all
 				alone := crowd(others, 1, think)
@@ -150,13 +150,15 @@ func TestSimulatedFlood(t *testing.T) {
 
 // Nothing is dropped where all want the same, or where one is alone, however busy the reader is.
 func TestSimulatedFullSpeed(t *testing.T) {
+	many := append(crowd(16, 1, 0), crowd(300, 1, time.Second)[16:]...)
 	for name, list := range map[string][]*client{
-		"one address, 16 connections":  crowd(1, 16, 0),
-		"one address, 256 connections": crowd(1, 256, 0),
-		"two addresses":                crowd(2, 16, 0),
-		"16 addresses":                 crowd(16, 1, 0),
-		"50 addresses, 5 or 6 each":    append(crowd(44, 5, 0), &client{addr: address(101), connections: 6, cost: 12 * time.Microsecond}),
-		"logging in":                   crowd(300, 1, 10*time.Millisecond),
+		"16 addresses, beside many that say little": many,
+		"one address, 16 connections":               crowd(1, 16, 0),
+		"one address, 256 connections":              crowd(1, 256, 0),
+		"two addresses":                             crowd(2, 16, 0),
+		"16 addresses":                              crowd(16, 1, 0),
+		"50 addresses, 5 or 6 each":                 append(crowd(44, 5, 0), &client{addr: address(101), connections: 6, cost: 12 * time.Microsecond}),
+		"logging in":                                crowd(300, 1, 10*time.Millisecond),
 	} {
 		t.Run(name, func(t *testing.T) {
 			simulate(5*time.Second, New(), list...)
