@@ -2,6 +2,8 @@
 // the kernel's FTP helper, conntrackd's, and a process that only accepts what ftpvip reads. Everything runs side by side in network namespaces of its own, in
 // interleaved rounds, so that the ratios hold where the absolute figures depend on the machine.
 //
+// With -hostile it measures what other clients notice of a hostile one.
+//
 // The ftpvip binary is the one that FTPVIP_BIN names, else the one beside this program. In a virtual machine
 // FTPVIP_KERNEL=stock says which targets apply.
 //
@@ -51,6 +53,8 @@ type options struct {
 	json    bool
 	check   bool
 	verbose bool
+	hostile bool
+	before  string
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -73,6 +77,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return exitNoPerm
 		}
 		return exitTrouble
+	}
+	if o.hostile {
+		code, err := measureHostile(o, stdout, stderr)
+		if err != nil {
+			fmt.Fprintf(stderr, "bench: %v\n", err)
+		}
+		return code
 	}
 	r, err := measure(o, stderr)
 	if err != nil {
@@ -101,6 +112,8 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.IntVar(&o.nice, "nice", -10, "`niceness` of everything that is measured, where the scheduler groups by session")
 	flags.DurationVar(&o.limit, "limit", 15*time.Minute, "`time` after which to give up")
 	flags.BoolVar(&o.check, "check", false, "exit with 1 if a target is missed")
+	flags.BoolVar(&o.hostile, "hostile", false, "what other clients notice of a hostile one; -only chooses what that does")
+	flags.StringVar(&o.before, "before", "", "with -hostile: another ftpvip `program` to measure beside")
 	flags.BoolVar(&o.verbose, "v", false, "show progress, and what went wrong in full")
 	format := flags.String("o", "text", "`format` of the report: text or json")
 	if err := flags.Parse(args); err != nil {
@@ -108,7 +121,11 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	}
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	if o.short && !given["rounds"] {
+	switch {
+	case given["rounds"]:
+	case o.hostile && o.short:
+		o.rounds = 1
+	case o.hostile, o.short:
 		o.rounds = shortRounds
 	}
 	if o.short && !given["for"] {
@@ -136,6 +153,24 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	}
 	o.json = *format == "json"
 	return o, err
+}
+
+// measureHostile runs the bench of a hostile client.
+func measureHostile(o options, stdout, stderr io.Writer) (code int, err error) {
+	fronts := 1
+	if o.before != "" {
+		fronts++
+	}
+	all := o
+	all.idle *= fronts
+	if err := prepare(all); err != nil {
+		return exitTrouble, err
+	}
+	say := func(string, ...any) {}
+	if o.verbose {
+		say = func(format string, args ...any) { fmt.Fprintf(stderr, "bench: "+format+"\n", args...) }
+	}
+	return hostile(o, stdout, say)
 }
 
 // measure runs the bench.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -28,7 +29,8 @@ const (
 	fileSize = 1024
 )
 
-// responder is the least FTP server (RFC 959) that serves a bench: USER, PASS, PASV, RETR, QUIT. Its 227 replies name
+// responder is the least FTP server (RFC 959) that serves a bench: USER, PASS, PASV, RETR, QUIT, and an answer to
+// what else a client may say. Its 227 replies name
 // its own address, as a server's do that knows nothing of a VIP.
 type responder struct {
 	addr     netip.Addr
@@ -137,6 +139,10 @@ func (s *session) ready() {
 			s.say("331 password\r\n")
 		case "PASS":
 			s.say("230 logged in\r\n")
+		case "NOOP", "PORT", "EPRT":
+			s.say("200 fine\r\n")
+		case "EPSV":
+			s.extended()
 		case "RETR":
 			s.retrieve()
 		case "QUIT":
@@ -177,6 +183,12 @@ func (s *session) passive() {
 	}
 	r.out = appendPassive(r.out[:0], at)
 	s.write(s.fd, r.out)
+}
+
+// extended answers EPSV, with a number.
+func (s *session) extended() {
+	s.r.number = (s.r.number + 1) % numbers
+	s.say(fmt.Sprintf("229 Extended Passive Mode (|||%d|)\r\n", firstNumber+s.r.number))
 }
 
 func (s *session) retrieve() {

@@ -88,6 +88,9 @@ func (l *lines) fill(fd int) error {
 	copy(l.b[:], l.b[l.done:l.n])
 	l.n -= l.done
 	l.done = 0
+	if l.n == len(l.b) {
+		l.n = 0 // a line without end, of a hostile client: a server forgets it
+	}
 	n, err := unix.Read(fd, l.b[l.n:])
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
