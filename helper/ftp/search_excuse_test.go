@@ -86,7 +86,7 @@ func (h *honest) tlsRecord() {
 }
 
 // judgeHonest: what a legitimate client and its server say reaches the other, but for announcements, and for lines that
-// the end of a helper, or its beginning, has cut in two: what may be the rest of PORT is spoilt.
+// the end of a helper, its beginning, or the end of TLS has cut in two: what may be the rest of PORT is spoilt.
 func (w *world) judgeHonest() {
 	for _, dir := range [...]Direction{FromClient, FromServer} {
 		said, got := w.ends[dir].buf, w.ends[1-dir].got
@@ -98,7 +98,7 @@ func (w *world) judgeHonest() {
 			end := min(at+n, len(got))
 			way := wayOf(w.ends[1-dir].gens[at:end])
 			looks := (way.gen > 1 || w.gone) && bytes.Contains(said[at:end], []byte("port 1")) // in a line without a known start
-			if !bytes.Equal(said[at:end], got[at:end]) && !announces(dir, said[at:at+n]) && !way.straddles && !looks &&
+			if !bytes.Equal(said[at:end], got[at:end]) && !announces(dir, said[at:at+n]) && !way.straddles && !way.opaque && !looks &&
 				!w.cameInPieces(dir, at, end) {
 				w.fault("changed", "%q of the %v became %q", said[at:end], dir, got[at:end])
 			}
