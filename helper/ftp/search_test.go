@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,9 +58,19 @@ func (s *searcher) run(seed uint64, bytes []byte, log *strings.Builder) *world {
 	if !legitimate {
 		w.push(event{at: pick(d, 0, d.ms(0, 50), d.ms(0, 2000)), kind: evClient})
 	}
-	w.run(20 * time.Minute)
+	w.live()
 	w.judge(legitimate)
 	return w
+}
+
+// live lets the dialogue happen. It must not end the program.
+func (w *world) live() {
+	defer func() {
+		if r := recover(); r != nil {
+			w.fault("panic", "%v\n%s", r, debug.Stack())
+		}
+	}()
+	w.run(20 * time.Minute)
 }
 
 // setUp clears the world, and chooses addresses, network and ends.
