@@ -41,7 +41,7 @@ func (p *protocolLog) check(log string, j Job) error {
 	}
 	var named []netip.Addr
 	for _, reply := range pasvReply.FindAllString(log, -1) {
-		a, err := parse227(reply)
+		a, err := Parse227(reply)
 		if err != nil {
 			return err
 		}

@@ -52,8 +52,8 @@ var (
 	epsvReply = regexp.MustCompile(`229 [^\r\n]*\(\|\|\|(\d+)\|\)`)
 )
 
-// parse227 reads the address out of a PASV reply.
-func parse227(reply string) (netip.AddrPort, error) {
+// Parse227 reads the address out of a PASV reply.
+func Parse227(reply string) (netip.AddrPort, error) {
 	m := pasvReply.FindStringSubmatch(reply)
 	if m == nil {
 		return netip.AddrPort{}, fmt.Errorf("no address in %q", reply)
@@ -69,8 +69,8 @@ func parse227(reply string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[:4])), uint16(b[4])<<8|uint16(b[5])), nil
 }
 
-// parse229 reads the port out of an EPSV reply.
-func parse229(reply string) (uint16, error) {
+// Parse229 reads the port out of an EPSV reply.
+func Parse229(reply string) (uint16, error) {
 	m := epsvReply.FindStringSubmatch(reply)
 	if m == nil {
 		return 0, fmt.Errorf("no port in %q", reply)

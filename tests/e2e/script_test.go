@@ -1,0 +1,286 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ftpvip/configs"
+	"ftpvip/tests/lab"
+	"ftpvip/tests/lab/client"
+	"ftpvip/tests/lab/script"
+)
+
+// stage is a farm whose servers and clients are scripted. Many dialogues go on at the same time.
+type stage struct {
+	*farm
+	ctx     context.Context
+	mu      sync.Mutex // from the opening of a connection to its arrival
+	arrived chan arrival
+	watch   *lab.Process
+}
+
+type arrival struct {
+	conn    *net.TCPConn
+	backend *lab.Backend
+}
+
+// actor is one dialogue: a scripted client, and the server that it talks to.
+type actor struct {
+	*stage
+	client  *script.Client
+	server  *script.Session
+	backend *lab.Backend
+	content []byte // what the server sends
+	name    string
+	family  configs.Family
+}
+
+// dialogue is a test case: what both sides do, and what the client wants.
+type dialogue struct {
+	name   string
+	family configs.Family // default IPv4
+	server script.Server
+	cuts   map[string]script.Cut // of the client
+	all    script.Cut            // of the client's other commands
+	talk   func(context.Context, *actor) error
+}
+
+// newStage makes a stage and watches the expectations that are made on it.
+func newStage(t *testing.T, a arrangement) *stage {
+	t.Helper()
+	f := newFarm(t, a)
+	s := &stage{farm: f, ctx: t.Context(), arrived: make(chan arrival, 16)}
+	v := f.vips[0]
+	for i, b := range v.Backends {
+		v.servers[i].Kill()
+		for _, addr := range b.Addrs.All() {
+			l, err := b.Listen(t.Context(), netip.AddrPortFrom(addr, 21))
+			must(t, err)
+			t.Cleanup(func() { _ = l.Close() })
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					s.arrived <- arrival{c.(*net.TCPConn), b}
+				}
+			}()
+		}
+	}
+	var err error
+	s.watch, err = f.Balancer.Start(t.Context(), lab.Command{Args: []string{"conntrack", "-E", "expect"}})
+	must(t, err)
+	eventually(t, "expectations are seen", func() bool { // it says nothing before it listens
+		must(t, s.play(dialogue{name: "first", talk: usual}))
+		return len(s.expectations(t)) > 0
+	})
+	return s
+}
+
+// meet opens a connection and has a server talk at its other end.
+func (s *stage) meet(family configs.Family, server script.Server) (*script.Client, *script.Session, *lab.Backend, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(s.ctx, script.Patience)
+	defer cancel()
+	conn, err := s.Client.Dial(ctx, netip.Addr{}, s.vips[0].at(family))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	c := script.NewClient(s.Client, conn.(*net.TCPConn))
+	select {
+	case a := <-s.arrived:
+		return c, server.Serve(s.ctx, a.backend.Namespace, a.conn), a.backend, nil
+	case <-ctx.Done():
+		c.Close()
+		return nil, nil, nil, fmt.Errorf("no server was reached: %w", ctx.Err())
+	}
+}
+
+// play has a dialogue, and checks what is true of all: the server read no announcement of another host, and the client
+// read no private address.
+func (s *stage) play(d dialogue) error {
+	if d.family == 0 {
+		d.family = configs.IPv4
+	}
+	if d.server.Content == nil {
+		d.server.Content = content(d.name, 3000)
+	}
+	if d.talk == nil {
+		d.talk = usual
+	}
+	c, session, backend, err := s.meet(d.family, d.server)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	defer session.Close()
+	c.Cuts, c.Default = d.cuts, d.all
+	a := &actor{stage: s, client: c, server: session, backend: backend, content: d.server.Content, name: d.name, family: d.family}
+	if err := d.talk(s.ctx, a); err != nil {
+		return fmt.Errorf("%w\nthe server read %q", err, session.Got())
+	}
+	if err := session.Err(); err != nil {
+		return fmt.Errorf("the server: %w", err)
+	}
+	return a.innocent()
+}
+
+// playAll has dialogues at the same time, and a subtest for each.
+func (s *stage) playAll(t *testing.T, list []dialogue) {
+	t.Helper()
+	results := make([]chan error, len(list))
+	for i, d := range list {
+		results[i] = make(chan error, 1)
+		go func() { results[i] <- s.play(d) }()
+	}
+	for i, d := range list {
+		t.Run(d.name, func(t *testing.T) {
+			if err := <-results[i]; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// usual is what a client does who wants files: it logs in, and fetches one in a passive and one in an active mode.
+func usual(ctx context.Context, a *actor) error {
+	if err := a.client.Login(ctx); err != nil {
+		return err
+	}
+	return a.goesOn(ctx)
+}
+
+// goesOn checks that a session is as good as any: files come in both modes, and it ends with a goodbye.
+func (a *actor) goesOn(ctx context.Context) error {
+	passive, active := client.PASV, client.PORT
+	if a.family == configs.IPv6 {
+		passive, active = client.EPSV, client.EPRT
+	}
+	for _, mode := range []client.Mode{passive, active} {
+		if err := a.client.Fetch(ctx, mode, a.content); err != nil {
+			return err
+		}
+	}
+	return a.client.Commands(ctx, "NOOP", "200", "QUIT", "221")
+}
+
+// innocent checks what each end has read.
+func (a *actor) innocent() error {
+	for _, text := range privateTexts(a.backend.Addrs) {
+		if got := a.client.Got(); strings.Contains(got, text) {
+			return fmt.Errorf("the client reads the backend's address %s: %q", text, got)
+		}
+	}
+	return a.innocentLines(a.server.Lines())
+}
+
+// innocentLines checks that a server read no announcement of another host than the client, or of the balancer in
+// one-arm mode.
+func (s *stage) innocentLines(lines []string) error {
+	for _, line := range lines {
+		for _, part := range strings.FieldsFunc(line, func(r rune) bool { return r == '\r' || r == '\n' || r == 0 }) {
+			verb, argument, _ := strings.Cut(strings.TrimSpace(part), " ")
+			verb = strings.ToUpper(verb)
+			if verb == "LPRT" {
+				return fmt.Errorf("the server reads %q", line)
+			}
+			if verb != "PORT" && verb != "EPRT" {
+				continue
+			}
+			at, err := script.ParseAnnouncement(verb, strings.TrimSpace(argument))
+			if err != nil {
+				continue // refused, or not an address
+			}
+			own := []configs.Addrs{s.ClientAddrs[0]}
+			if s.Arm == lab.OneArm {
+				own = []configs.Addrs{s.BalancerLAN, s.BalancerSNAT}
+			}
+			if !anyOf(own, at.Addr()) {
+				return fmt.Errorf("the server reads %q, which is not the client", line)
+			}
+		}
+	}
+	return nil
+}
+
+func anyOf(list []configs.Addrs, a netip.Addr) bool {
+	for _, l := range list {
+		if a == l.V4 || a == l.V6 {
+			return true
+		}
+	}
+	return false
+}
+
+// privateTexts are the forms in which replies name an address.
+func privateTexts(a configs.Addrs) []string {
+	return []string{a.V4.String(), strings.ReplaceAll(a.V4.String(), ".", ","), a.V6.String()}
+}
+
+// made is where an expectation lets a connection come to.
+type made struct {
+	to netip.AddrPort
+}
+
+var expectEvent = regexp.MustCompile(`\[NEW\].*?src=(\S+) dst=(\S+) sport=\d+ dport=(\d+)`)
+
+// expectations lists all that were made so far.
+func (s *stage) expectations(t *testing.T) []made {
+	t.Helper()
+	var list []made
+	for _, m := range expectEvent.FindAllStringSubmatch(s.watch.Stdout(), -1) {
+		port, err := strconv.ParseUint(m[3], 10, 16)
+		must(t, err)
+		to, err := netip.ParseAddr(m[2])
+		must(t, err)
+		list = append(list, made{netip.AddrPortFrom(to, uint16(port))})
+	}
+	return list
+}
+
+// noWrongPort checks that no expectation has a port that nobody listens on. In one-arm mode the port of an active data
+// connection is the helper's choice.
+func (s *stage) noWrongPort(t *testing.T) {
+	t.Helper()
+	for _, e := range s.expectations(t) {
+		if !script.Plausible(e.to.Port()) && (s.Arm == lab.TwoArm || anyOf(s.VIPs, e.to.Addr())) {
+			t.Errorf("there was an expectation for %s, a port that nobody announced", e.to)
+		}
+	}
+}
+
+// noticed is how much the helper has counted of what is out of order.
+func (f *farm) noticed(t *testing.T) (n uint64) {
+	t.Helper()
+	figures := f.figures(t)
+	for _, m := range []map[string]uint64{figures.Refusals, figures.Events, figures.Unread} {
+		for kind, count := range m {
+			if kind != "expected" && kind != "rewritten" {
+				n += count
+			}
+		}
+	}
+	return n
+}
+
+// must be quiet for so long before a server is said to have read nothing more.
+const quiet = 300 * time.Millisecond
+
+// same compares contents.
+func same(got, want []byte) error {
+	if !bytes.Equal(got, want) {
+		return fmt.Errorf("%d bytes came, which are not the %d that were sent", len(got), len(want))
+	}
+	return nil
+}
