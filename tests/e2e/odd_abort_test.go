@@ -79,15 +79,15 @@ func abortMoments(abort abort) map[string]func(context.Context, *actor) error {
 	}
 	return map[string]func(context.Context, *actor) error{
 		"before anything": func(ctx context.Context, a *actor) error {
-			return inOrder(ctx, a, a.client.Login, does(a, abort, "226"), a.goesOn)
+			return inOrder(ctx, a.client.Login, does(a, abort, "226"), a.goesOn)
 		},
 		"after PASV": func(ctx context.Context, a *actor) error {
 			agree := func(ctx context.Context) error { _, err := a.client.Agree(ctx, client.PASV); return err }
-			return inOrder(ctx, a, a.client.Login, agree, does(a, abort, "226"), a.goesOn)
+			return inOrder(ctx, a.client.Login, agree, does(a, abort, "226"), a.goesOn)
 		},
 		"after PORT": func(ctx context.Context, a *actor) error {
 			agree := func(ctx context.Context) error { _, err := a.client.Agree(ctx, client.PORT); return err }
-			return inOrder(ctx, a, a.client.Login, agree, does(a, abort, "226"), a.goesOn)
+			return inOrder(ctx, a.client.Login, agree, does(a, abort, "226"), a.goesOn)
 		},
 		"before the data connection": func(ctx context.Context, a *actor) error {
 			retrieve := func(ctx context.Context) error {
@@ -97,16 +97,16 @@ func abortMoments(abort abort) map[string]func(context.Context, *actor) error {
 				_, err := a.client.Command(ctx, "RETR file", "150")
 				return err
 			}
-			return inOrder(ctx, a, a.client.Login, retrieve, does(a, abort, "425", "226"), a.goesOn)
+			return inOrder(ctx, a.client.Login, retrieve, does(a, abort, "425", "226"), a.goesOn)
 		},
 		"during a passive transfer": during(client.PASV),
 		"during an active transfer": during(client.PORT),
 		"after a transfer": func(ctx context.Context, a *actor) error {
 			fetch := func(ctx context.Context) error { return a.client.Fetch(ctx, client.PASV, a.content) }
-			return inOrder(ctx, a, a.client.Login, fetch, does(a, abort, "226"), a.goesOn)
+			return inOrder(ctx, a.client.Login, fetch, does(a, abort, "226"), a.goesOn)
 		},
 		"twice": func(ctx context.Context, a *actor) error {
-			return inOrder(ctx, a, a.client.Login, does(a, abort, "226"), does(a, abort, "226"), a.goesOn)
+			return inOrder(ctx, a.client.Login, does(a, abort, "226"), does(a, abort, "226"), a.goesOn)
 		},
 	}
 }
@@ -115,7 +115,7 @@ func does(a *actor, abort abort, replies ...string) func(context.Context) error 
 	return func(ctx context.Context) error { return abort(ctx, a, replies...) }
 }
 
-func inOrder(ctx context.Context, _ *actor, steps ...func(context.Context) error) error {
+func inOrder(ctx context.Context, steps ...func(context.Context) error) error {
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err

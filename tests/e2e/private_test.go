@@ -17,36 +17,16 @@ func TestPrivateAddressNeverSeen(t *testing.T) {
 	for _, arm := range arms[:2] {
 		t.Run(arm.name, func(t *testing.T) {
 			s := newStage(t, arrangement{arm: arm.arm, snat: arm.snat})
-			restart := make(chan struct{})
-			list := append(notFresh(), unasked()...)
-			later := afterRestart(restart)
-			ready := make(chan struct{}, len(later))
+			s.playAll(t, append(notFresh(), unasked()...))
+			restart := newGate()
+			later := afterRestart(restart.opened)
 			for i := range later {
 				talk := later[i].talk
 				later[i].talk = func(ctx context.Context, a *actor) error {
-					err := a.client.Login(ctx)
-					ready <- struct{}{}
-					if err != nil {
-						return err
-					}
-					return talk(ctx, a)
+					return inOrder(ctx, a.client.Login, restart.arrive, func(ctx context.Context) error { return talk(ctx, a) })
 				}
 			}
-			s.playAll(t, list)
-			go func() { // the others are all done; these wait for the next helper
-				for range later {
-					select {
-					case <-ready:
-					case <-s.ctx.Done():
-						return
-					}
-				}
-				s.helper.Kill()
-				if h, err := s.ftpvip.StartHelper(s.ctx, nil); err == nil { // without one all that follows fails
-					s.helper = h
-				}
-				close(restart)
-			}()
+			restart.open(len(later), s.restartHelper)
 			s.playAll(t, later)
 			s.noWrongPort(t)
 		})
@@ -167,13 +147,4 @@ func afterRestart(restart <-chan struct{}) []dialogue {
 		list = append(list, d)
 	}
 	return list
-}
-
-func wait(ctx context.Context, c <-chan struct{}) error {
-	select {
-	case <-c:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

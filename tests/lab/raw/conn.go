@@ -58,6 +58,9 @@ type Conn struct {
 // patience bounds every wait.
 const patience = 40 * time.Second
 
+// ErrReset says that the other end, or somebody for it, reset the connection.
+var ErrReset = errors.New("the connection was reset")
+
 // again is the time after which a segment that has to arrive is sent again.
 const again = 300 * time.Millisecond
 
@@ -140,7 +143,7 @@ func (c *Conn) until(do func() error, what string, holds func() bool) error {
 		case ok:
 			return nil
 		case resets > 0:
-			return fmt.Errorf("no %s: the connection was reset (came so far: %q)", what, got)
+			return fmt.Errorf("no %s: %w (came so far: %q)", what, ErrReset, got)
 		case now.After(deadline):
 			return fmt.Errorf("no %s (came so far: %q)", what, got)
 		case now.After(next):

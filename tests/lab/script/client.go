@@ -114,13 +114,13 @@ func (c *Client) Agree(ctx context.Context, mode client.Mode) (open func() (net.
 	return func() (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, dataPatience)
 		defer cancel()
-		return c.host.Dial(ctx, addrPort(c.Local()).Addr(), at)
+		return c.host.Dial(ctx, c.Local().Addr(), at)
 	}, nil
 }
 
 // Offer listens for a data connection, and returns the command that says so and what takes the connection.
 func (c *Client) Offer(ctx context.Context, mode client.Mode) (open func() (net.Conn, error), line string, err error) {
-	l, err := ListenFresh(ctx, c.host, addrPort(c.Local()).Addr())
+	l, err := ListenFresh(ctx, c.host, c.Local().Addr())
 	if err != nil {
 		return nil, "", err
 	}
@@ -148,7 +148,7 @@ func (c *Client) Passive(ctx context.Context, mode client.Mode) (netip.AddrPort,
 		return netip.AddrPort{}, err
 	}
 	port, err := client.Parse229(reply)
-	return netip.AddrPortFrom(addrPort(c.Remote()).Addr(), port), err
+	return netip.AddrPortFrom(c.Remote().Addr(), port), err
 }
 
 // Fetch moves a file from the server and compares its bytes.

@@ -129,7 +129,7 @@ func (s *Session) open(ctx context.Context, listener *net.TCPListener, target ne
 		defer stop()
 		return listener.Accept()
 	case target.IsValid():
-		return s.host.Dial(ctx, addrPort(s.Local()).Addr(), target)
+		return s.host.Dial(ctx, s.Local().Addr(), target)
 	}
 	return nil, errors.New("neither PASV nor PORT was said")
 }

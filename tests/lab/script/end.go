@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,9 @@ import (
 
 // Patience bounds every wait. It is long, because a busy machine is slow and proves nothing by it.
 const Patience = 40 * time.Second
+
+// ErrEnded says that the connection has ended while something was still wanted from it.
+var ErrEnded = errors.New("the connection has ended")
 
 // End is one end of a control connection. It reads all the time, so that what TCP gives is known at once.
 type End struct {
@@ -66,7 +70,7 @@ func (e *End) Await(ctx context.Context, what string, holds func(got string) boo
 		case holds(got):
 			return nil
 		case err != nil:
-			return fmt.Errorf("waiting for %s: %w (read so far: %q)", what, err, got)
+			return fmt.Errorf("waiting for %s: %w: %w (read so far: %q)", what, ErrEnded, err, got)
 		}
 		select {
 		case <-news:
@@ -175,9 +179,11 @@ func (e *End) control(what string, f func(fd int) error) error {
 	return nil
 }
 
-// Local is the near end, Remote the far end as this one sees it.
-func (e *End) Local() net.Addr  { return e.conn.LocalAddr() }
-func (e *End) Remote() net.Addr { return e.conn.RemoteAddr() }
+// Local is the near end.
+func (e *End) Local() netip.AddrPort { return addrPort(e.conn.LocalAddr()) }
+
+// Remote is the far end as this one sees it.
+func (e *End) Remote() netip.AddrPort { return addrPort(e.conn.RemoteAddr()) }
 
 // CloseWrite ends what is sent; what comes is still read.
 func (e *End) CloseWrite() error { return e.conn.CloseWrite() }

@@ -36,7 +36,6 @@ type Session struct {
 	speaking sync.Mutex
 
 	mu       sync.Mutex
-	lines    []string
 	data     []Data
 	err      error
 	verb     string           // of the line that is answered
@@ -69,11 +68,14 @@ func (s Server) Serve(ctx context.Context, host *lab.Namespace, conn *net.TCPCon
 	return e
 }
 
-// Lines are the lines that the server has read.
+// Lines are the lines that the server has read, without their ends.
 func (s *Session) Lines() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.lines)
+	lines := strings.Split(s.Got(), "\n")
+	lines = lines[:len(lines)-1]
+	for i, line := range lines {
+		lines[i] = strings.TrimSuffix(line, "\r")
+	}
+	return lines
 }
 
 // Data are the data connections that the server has had.
@@ -129,9 +131,6 @@ func (s *Session) nextLine() (string, error) {
 		line, err := s.ReadLine(s.ctx, "a command")
 		switch {
 		case err == nil:
-			s.mu.Lock()
-			s.lines = append(s.lines, line)
-			s.mu.Unlock()
 			return strings.TrimLeftFunc(line, telnet), nil
 		case s.over() || s.ctx.Err() != nil:
 			return "", io.EOF

@@ -76,7 +76,7 @@ func Reset() Step { return func(s *Session, _ string) error { return s.End.Reset
 // Listen has the next data connection come to a fresh port of the server.
 func Listen() Step {
 	return func(s *Session, _ string) error {
-		l, err := ListenFresh(s.ctx, s.host, addrPort(s.Local()).Addr())
+		l, err := ListenFresh(s.ctx, s.host, s.Local().Addr())
 		if err != nil {
 			return err
 		}
