@@ -166,7 +166,7 @@ func gapAttacks() []gapAttack {
 								time.Sleep(200 * time.Millisecond)
 							}
 							for range 2 {
-								if err := c.Say(at+from, whole[from:beyond+12]); err != nil {
+								if err := c.Say(at+from, whole[from:max(beyond, len(hostile))+6]); err != nil {
 									return err
 								}
 								time.Sleep(200 * time.Millisecond)
