@@ -115,7 +115,7 @@ func forgeries() []forgery {
 // TestBlindAttacker has somebody else send segments to established sessions that their servers' TCP does not take. The
 // sessions go on as if nothing had happened: commands arrive, files come, and nothing else is read by the server.
 func TestBlindAttacker(t *testing.T) {
-	for _, tt := range []struct {
+	for i, tt := range []struct {
 		name    string
 		arm     int
 		liberal bool // conntrack lets pass what is out of window, or has a bad checksum
@@ -127,7 +127,8 @@ func TestBlindAttacker(t *testing.T) {
 		{"conntrack is liberal, helper restarted", 0, true, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newStage(t, arrangement{arm: arms[tt.arm].arm, snat: arms[tt.arm].snat})
+			t.Parallel()
+			s := newStage(t, arrangement{name: fmt.Sprintf("%d-", i), arm: arms[tt.arm].arm, snat: arms[tt.arm].snat})
 			if tt.liberal {
 				must(t, s.Balancer.Sysctl("net/netfilter/nf_conntrack_tcp_be_liberal", "1"))
 				must(t, s.Balancer.Sysctl("net/netfilter/nf_conntrack_checksum", "0"))

@@ -21,7 +21,8 @@ import (
 func TestBounceProtectionCannotBeSwitchedOff(t *testing.T) {
 	for _, arm := range arms[:2] {
 		t.Run(arm.name, func(t *testing.T) {
-			s := newStage(t, arrangement{arm: arm.arm, snat: arm.snat})
+			t.Parallel()
+			s := newStage(t, arrangement{name: string(arm.arm), arm: arm.arm, snat: arm.snat})
 			must(t, raw.Silence(t.Context(), s.Client))
 			before := s.noticed(t)
 			list := earlyBirds()
@@ -30,18 +31,9 @@ func TestBounceProtectionCannotBeSwitchedOff(t *testing.T) {
 				t.Errorf("%d attacks left %d traces", len(list), n)
 			}
 			attacks := gapAttacks()
-			results := make([]chan error, len(attacks))
-			for i, a := range attacks {
-				results[i] = make(chan error, 1)
-				go func() { results[i] <- s.segments(configs.IPv4, a.say) }()
-			}
-			for i, a := range attacks {
-				t.Run(a.name, func(t *testing.T) {
-					if err := <-results[i]; err != nil {
-						t.Error(err)
-					}
-				})
-			}
+			inParallel(t, len(attacks), func(i int) (string, error) {
+				return attacks[i].name, s.segments(configs.IPv4, attacks[i].say)
+			})
 			s.noBounce(t)
 			if arm.arm == lab.TwoArm {
 				s.unprotected(t, attacks)

@@ -18,6 +18,7 @@ import (
 
 // arrangement says what a test wants to stand.
 type arrangement struct {
+	name      string        // set where several farms stand at the same time
 	kinds     []server.Kind // one VIP for each, with two servers behind it; default one VIP with embedded servers
 	arm       lab.Arm
 	snat      func(*lab.Lab) string // for one-arm
@@ -74,7 +75,7 @@ func newFarm(t *testing.T, a arrangement) *farm {
 	path, err := lab.FindProgram()
 	must(t, err)
 	l, err := lab.New(t.Context(), lab.Options{
-		Arm: a.arm, Backends: 2 * len(a.kinds), VIPs: len(a.kinds), Clients: a.clients,
+		Name: a.name, Arm: a.arm, Backends: 2 * len(a.kinds), VIPs: len(a.kinds), Clients: a.clients,
 		Firewall: true, ClientFirewall: true,
 	})
 	must(t, err)

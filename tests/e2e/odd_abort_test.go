@@ -42,7 +42,8 @@ func lftpAbort(ctx context.Context, c *script.Client) error {
 func TestAbort(t *testing.T) {
 	for _, arm := range arms[:2] {
 		t.Run(arm.name, func(t *testing.T) {
-			s := newStage(t, arrangement{arm: arm.arm, snat: arm.snat})
+			t.Parallel()
+			s := newStage(t, arrangement{name: string(arm.arm), arm: arm.arm, snat: arm.snat})
 			var list []dialogue
 			for _, form := range abortForms {
 				server := script.Server{Inline: form.inline}

@@ -137,7 +137,8 @@ func pausedPort(ctx context.Context, a *actor, p *pauses) (func() (net.Conn, err
 func TestHelperKilledBetweenSteps(t *testing.T) {
 	for _, arm := range arms[:2] {
 		t.Run(arm.name, func(t *testing.T) {
-			s := newStage(t, arrangement{arm: arm.arm, snat: arm.snat})
+			t.Parallel()
+			s := newStage(t, arrangement{name: string(arm.arm), arm: arm.arm, snat: arm.snat})
 			all := newPauses(-1)
 			must(t, s.play(paused("without pauses", all, 0)))
 			var waiting []*pauses
@@ -149,30 +150,26 @@ func TestHelperKilledBetweenSteps(t *testing.T) {
 					list = append(list, paused(fmt.Sprintf("place %d, %v later", at, together), p, together))
 				}
 			}
-			results := make([]chan error, len(list))
-			for i, d := range list {
-				results[i] = make(chan error, 1)
-				go func() { results[i] <- s.play(d) }()
-			}
-			for i, p := range waiting {
-				select {
-				case <-p.reached:
-				case err := <-results[i]:
-					t.Fatalf("%s is not reached: %v", list[i].name, err)
-				}
-			}
-			s.helper.Kill()
-			s.startHelper(t)
+			var reached atomic.Int32
 			for _, p := range waiting {
-				close(p.goOn)
-			}
-			for i, p := range waiting {
-				t.Run(fmt.Sprintf("%s, %s", p.where.Load(), p.together), func(t *testing.T) {
-					if err := <-results[i]; err != nil {
-						t.Error(err)
+				go func() {
+					select {
+					case <-p.reached:
+					case <-time.After(2 * script.Patience): // that dialogue has failed
 					}
-				})
+					if int(reached.Add(1)) < len(waiting) {
+						return
+					}
+					s.restartHelper()
+					for _, p := range waiting {
+						close(p.goOn)
+					}
+				}()
 			}
+			inParallel(t, len(list), func(i int) (string, error) {
+				err := s.play(list[i])
+				return fmt.Sprintf("%v, %v", waiting[i].where.Load(), waiting[i].together), err
+			})
 			s.noWrongPort(t)
 		})
 	}

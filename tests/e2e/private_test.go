@@ -16,7 +16,8 @@ import (
 func TestPrivateAddressNeverSeen(t *testing.T) {
 	for _, arm := range arms[:2] {
 		t.Run(arm.name, func(t *testing.T) {
-			s := newStage(t, arrangement{arm: arm.arm, snat: arm.snat})
+			t.Parallel()
+			s := newStage(t, arrangement{name: string(arm.arm), arm: arm.arm, snat: arm.snat})
 			s.playAll(t, append(notFresh(), unasked()...))
 			restart := newGate()
 			later := afterRestart(restart.opened)

@@ -163,15 +163,33 @@ func (s *stage) play(d dialogue) error {
 // playAll has dialogues at the same time, and a subtest for each.
 func (s *stage) playAll(t *testing.T, list []dialogue) {
 	t.Helper()
-	results := make([]chan error, len(list))
-	for i, d := range list {
-		results[i] = make(chan error, 1)
-		go func() { results[i] <- s.play(d) }()
+	inParallel(t, len(list), func(i int) (string, error) { return list[i].name, s.play(list[i]) })
+}
+
+// inParallel does n things at the same time, and has a subtest for the result of each. There may be many more than
+// tests that go test has run in parallel, because they wait most of the time.
+func inParallel(t *testing.T, n int, do func(i int) (name string, err error)) {
+	t.Helper()
+	type result struct {
+		name string
+		err  error
+		took time.Duration
 	}
-	for i, d := range list {
-		t.Run(d.name, func(t *testing.T) {
-			if err := <-results[i]; err != nil {
-				t.Error(err)
+	results := make([]chan result, n)
+	for i := range n {
+		results[i] = make(chan result, 1)
+		go func() {
+			start := time.Now()
+			name, err := do(i)
+			results[i] <- result{name, err, time.Since(start)}
+		}()
+	}
+	for _, c := range results {
+		r := <-c
+		t.Run(r.name, func(t *testing.T) {
+			t.Logf("it took %v", r.took)
+			if r.err != nil {
+				t.Error(r.err)
 			}
 		})
 	}

@@ -15,7 +15,8 @@ import (
 func TestSlowPieces(t *testing.T) {
 	for _, arm := range arms[:2] {
 		t.Run(arm.name, func(t *testing.T) {
-			s := newStage(t, arrangement{arm: arm.arm, snat: arm.snat})
+			t.Parallel()
+			s := newStage(t, arrangement{name: string(arm.arm), arm: arm.arm, snat: arm.snat})
 			s.playAll(t, append(append(slowPORT(), slowEPRT()...), slowReplies()...))
 			s.noWrongPort(t)
 			if n := s.figures(t).Refusals["too_slow"]; n > 0 {

@@ -15,7 +15,7 @@ import (
 )
 
 // dataPatience bounds the wait for a data connection, after which a server says 425.
-const dataPatience = 15 * time.Second
+const dataPatience = 10 * time.Second
 
 // lastPort counts the ports of data connections. Their low byte is at least 200, so that a port whose last digits are
 // missing is always another test's mistake, never its port.
