@@ -24,7 +24,7 @@ func SayCut(text string, c Cut) Step {
 	return func(s *Session, _ string) error {
 		s.speaking.Lock()
 		defer s.speaking.Unlock()
-		return s.End.Say(s.ctx, s.fill(text), c)
+		return s.Say(s.ctx, s.fill(text), c)
 	}
 }
 
@@ -59,7 +59,7 @@ func Wait(until <-chan struct{}) Step {
 
 // Pause does nothing for a time.
 func Pause(d time.Duration) Step {
-	return func(s *Session, argument string) error {
+	return func(s *Session, _ string) error {
 		ctx, cancel := context.WithTimeout(s.ctx, d)
 		defer cancel()
 		<-ctx.Done()
@@ -67,11 +67,11 @@ func Pause(d time.Duration) Step {
 	}
 }
 
-// HangUp closes the connection, Reset resets it.
+// HangUp says no more; what the client says is still read.
 func HangUp() Step { return func(s *Session, _ string) error { return s.CloseWrite() } }
 
 // Reset ends the connection by a reset.
-func Reset() Step { return func(s *Session, _ string) error { return s.End.Reset() } }
+func Reset() Step { return func(s *Session, _ string) error { return s.Reset() } }
 
 // Listen has the next data connection come to a fresh port of the server.
 func Listen() Step {
