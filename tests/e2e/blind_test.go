@@ -20,8 +20,9 @@ import (
 // forgery sends segments as if the client of an established session had sent them. seq and ack are the next that the
 // client would send.
 type forgery struct {
-	name string
-	send func(f *forger) error
+	name   string
+	strict bool // not where conntrack is liberal: who knows the numbers for it may as well say what the server does take
+	send   func(f *forger) error
 }
 
 // forger knows a session's addresses, and its numbers, of which a blind attacker makes no use.
@@ -82,32 +83,32 @@ func (f *forger) at(flags packet.Flags, distance int, change func(*raw.Segment))
 func forgeries() []forgery {
 	const data = packet.ACK | packet.PSH
 	list := []forgery{
-		{"bad checksum", func(f *forger) error { return f.at(data, 0, func(s *raw.Segment) { s.BadChecksum = true }) }},
-		{"bad checksum on the FIN", func(f *forger) error {
+		{"bad checksum", false, func(f *forger) error { return f.at(data, 0, func(s *raw.Segment) { s.BadChecksum = true }) }},
+		{"bad checksum on the FIN", false, func(f *forger) error {
 			return f.at(data|packet.FIN, 0, func(s *raw.Segment) { s.BadChecksum = true })
 		}},
-		{"acknowledges what was never sent", func(f *forger) error { return f.at(data, 0, func(s *raw.Segment) { s.Ack += 1 << 20 }) }},
-		{"acknowledges the far past", func(f *forger) error { return f.at(data, 0, func(s *raw.Segment) { s.Ack -= 1 << 30 }) }},
-		{"reset with payload in the window", func(f *forger) error { return f.at(packet.RST, 100, nil) }},
-		{"reset and ACK with payload in the window", func(f *forger) error { return f.at(packet.RST|packet.ACK, 100, nil) }},
-		{"blind reset with payload", func(f *forger) error { return f.spread(packet.RST) }},
-		{"no flags", func(f *forger) error { return f.at(0, 0, nil) }},
-		{"PSH without ACK", func(f *forger) error { return f.at(packet.PSH, 0, nil) }},
-		{"FIN without ACK", func(f *forger) error { return f.at(packet.FIN, 0, nil) }},
-		{"URG without ACK", func(f *forger) error {
+		{"acknowledges what was never sent", true, func(f *forger) error { return f.at(data, 0, func(s *raw.Segment) { s.Ack += 1 << 20 }) }},
+		{"acknowledges the far past", true, func(f *forger) error { return f.at(data, 0, func(s *raw.Segment) { s.Ack -= 1 << 30 }) }},
+		{"reset with payload in the window", false, func(f *forger) error { return f.at(packet.RST, 100, nil) }},
+		{"reset and ACK with payload in the window", false, func(f *forger) error { return f.at(packet.RST|packet.ACK, 100, nil) }},
+		{"blind reset with payload", false, func(f *forger) error { return f.spread(packet.RST) }},
+		{"no flags", false, func(f *forger) error { return f.at(0, 0, nil) }},
+		{"PSH without ACK", false, func(f *forger) error { return f.at(packet.PSH, 0, nil) }},
+		{"FIN without ACK", false, func(f *forger) error { return f.at(packet.FIN, 0, nil) }},
+		{"URG without ACK", false, func(f *forger) error {
 			return f.at(packet.URG|packet.PSH, 0, func(s *raw.Segment) { s.Urgent = 1 })
 		}},
-		{"blind data", func(f *forger) error { return f.spread(data) }},
-		{"SYN with payload at the next byte", func(f *forger) error { return f.at(packet.SYN, -1, nil) }},
-		{"SYN in the window", func(f *forger) error { return f.at(packet.SYN|packet.ACK, 0, nil) }},
+		{"blind data", false, func(f *forger) error { return f.spread(data) }},
+		{"SYN with payload at the next byte", false, func(f *forger) error { return f.at(packet.SYN, -1, nil) }},
+		{"SYN in the window", false, func(f *forger) error { return f.at(packet.SYN|packet.ACK, 0, nil) }},
 	}
 	for _, flags := range []packet.Flags{
 		packet.SYN, packet.SYN | packet.PSH, packet.SYN | packet.URG, packet.SYN | packet.ECE | packet.CWR, packet.SYN | packet.ACK,
 	} {
-		list = append(list, forgery{fmt.Sprintf("eight SYNs with payload, flags %#02x", flags), func(f *forger) error { return f.spread(flags) }})
+		list = append(list, forgery{fmt.Sprintf("eight SYNs with payload, flags %#02x", flags), false, func(f *forger) error { return f.spread(flags) }})
 	}
 	for _, distance := range []int{1 << 20, 1 << 30, -(1 << 16), -(1 << 24), -(1 << 30)} {
-		list = append(list, forgery{fmt.Sprintf("data %d bytes away", distance), func(f *forger) error { return f.at(data, distance, nil) }})
+		list = append(list, forgery{fmt.Sprintf("data %d bytes away", distance), false, func(f *forger) error { return f.at(data, distance, nil) }})
 	}
 	return list
 }
@@ -140,6 +141,9 @@ func TestBlindAttacker(t *testing.T) {
 				must(t, err)
 				t.Cleanup(func() { must(t, link.Close()) })
 				for _, f := range forgeries() {
+					if f.strict && tt.liberal {
+						continue
+					}
 					d := dialogue{
 						name: fmt.Sprintf("%s, IPv%d", f.name, family), family: family,
 						talk: func(ctx context.Context, a *actor) error {
