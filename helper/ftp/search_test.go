@@ -121,8 +121,9 @@ func (s *searcher) show(seed uint64) string {
 	return log.String()
 }
 
-// seeds are the finds of earlier searches.
-func seeds(t *testing.T) (seeds []uint64) {
+// seeds are the finds of earlier searches; open ones are still faults.
+func seeds(t *testing.T) (seeds []uint64, open map[uint64]bool) {
+	open = map[uint64]bool{}
 	f, err := os.Open("testdata/search/seeds.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -133,17 +134,22 @@ func seeds(t *testing.T) (seeds []uint64) {
 		if text == "" || text[0] == '#' {
 			continue
 		}
-		n, err := strconv.ParseUint(text, 10, 64)
+		number, isOpen := strings.CutPrefix(text, "?")
+		n, err := strconv.ParseUint(number, 10, 64)
 		if err != nil {
 			t.Fatal(err)
 		}
 		seeds = append(seeds, n)
+		if isOpen {
+			open[n] = true
+		}
 	}
-	return seeds
+	return seeds, open
 }
 
-// known are the faults of the engine as it is: to go with the engine that has none.
-var known = []string{"active", "bounce", "changed", "passive", "private address", "stall", "two values"}
+// known are the kinds of faults that are still found among new dialogues: each is to go when it is no longer. In
+// seeds.txt a question mark stands for the same.
+var known = []string{"passive", "stall", "two values"}
 
 func isKnown(kind string) bool {
 	return slices.ContainsFunc(known, func(k string) bool { return strings.HasPrefix(kind, k) })
@@ -185,8 +191,13 @@ func TestSearch(t *testing.T) {
 			f.seed, f.what, f.events = seed, w.what, w.no
 		}
 	}
-	for _, seed := range seeds(t) {
-		try(seed)
+	old, open := seeds(t)
+	for _, seed := range old {
+		if !open[seed] {
+			try(seed)
+		} else if w := s.run(seed, nil, nil); w.kind == "" {
+			t.Logf("%d is no fault any more: take its question mark away", seed)
+		}
 	}
 	for i := range *searchN {
 		try(*searchFrom + uint64(i))
