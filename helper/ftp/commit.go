@@ -96,7 +96,11 @@ func (s *Session) commitEprt(t *stream, at int, b []byte, delim byte) int {
 		return 0
 	}
 	gone := min(max(t.decided-at, 0), n)
-	port, ok := s.provisional(CmdEPRT, uint16(own), portChoice{min: n, max: n, prefix: string(t.out(at, at+gone))}) //nolint:gosec // checked
+	choice := portChoice{min: n, max: n, prefix: string(t.out(at, at+gone))}
+	if n == 4 && len(rest) == 0 {
+		choice.last = 6552 // leaves room for a fifth digit
+	}
+	port, ok := s.provisional(CmdEPRT, uint16(own), choice) //nolint:gosec // checked below
 	if !ok || own > 65535 {
 		return min(n, len(eprtLead), gone)
 	}

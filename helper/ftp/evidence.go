@@ -67,6 +67,9 @@ func (s *Session) acknowledge(from Direction, ack uint32, out []Verdict) []Verdi
 		}
 	}
 	switch {
+	case !t.known && !s.fresh: // what comes next is probably the start of a reply
+		s.pickUp(dir, t, ack, false)
+		return out
 	case !t.known:
 		return out
 	case int32(ack-t.next()) > 0: // the client says so, or a FIN was acknowledged
@@ -87,8 +90,12 @@ func (s *Session) acknowledge(from Direction, ack uint32, out []Verdict) []Verdi
 // ran, or as TLS records that are kept out of the queue. The sender of the segment after the gap repeats it then, but so
 // does one that wants to be taken at its word: of a client that counts only where nothing proves the contrary.
 func (s *Session) missing(dir Direction, t *stream, seg *Segment) bool {
+	if int32(seg.Seq-t.next()) > maxJump {
+		s.event(Event{Kind: EventEarly, Dir: dir})
+		return false
+	}
 	wait := gapTime
-	if dir == FromClient && t.hasHeard && !s.claims(seg.Ack) {
+	if dir == FromClient && t.hasHeard && !s.claims(seg.Ack) || dir == FromServer && s.fresh {
 		wait = certainTime
 	}
 	given := s.stats.TLS || dir == FromServer && t.hasHeard && int32(t.heard-seg.Seq) >= 0 || t.repeats(seg.Seq, s.now, wait)
@@ -123,8 +130,11 @@ func (s *Session) claims(ack uint32) bool {
 
 // pickUp starts a stream at seq, which is the start of a line for certain where sure is set.
 func (s *Session) pickUp(dir Direction, t *stream, seq uint32, sure bool) {
-	if dir == FromServer && t.met {
+	switch {
+	case dir == FromServer && t.met:
 		s.multi, s.started = multi{}, 0
+	case dir == FromClient && !s.accepted: // what the bytes before looked like says nothing
+		s.looks[FromClient], s.offered = false, false
 	}
 	t.reset(seq)
 	t.synced = sure || dir == FromServer

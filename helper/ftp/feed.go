@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // feed reads the bytes of a stream that were not scanned yet.
@@ -129,13 +130,15 @@ func (s *Session) mustHold(line []byte) bool {
 	return string(line[:n]) == "227"[:n] && s.due(227) || string(line[:n]) == "229"[:n] && s.due(229)
 }
 
-// mayHoldAddress tells whether the rest of a reply, whose start nobody read, has come to an address.
+// mayHoldAddress tells whether the rest of a reply, whose start nobody read, has come to an address of the backend's.
 func (s *Session) mayHoldAddress(line []byte) bool {
-	if !s.credited() {
-		return false
+	run := line[len(bytes.TrimRight(line, "0123456789,")):]
+	for _, a := range s.own() {
+		if text := sixText(a); bytes.Contains(line, []byte(text)) || len(run) > 0 && strings.HasPrefix(text, string(run)) {
+			return true
+		}
 	}
-	i := bytes.IndexByte(line, ',')
-	return i > 0 && isDigit(line[i-1]) || i < 0 && len(line) > 0 && isDigit(line[len(line)-1])
+	return false
 }
 
 // tooLong gives up reading a line: it passes, unless some server may take it
@@ -187,24 +190,27 @@ func (s *Session) passTail(dir Direction, t *stream, end int) {
 	}
 }
 
-// endsActive tells whether b ends with an active verb and the beginning of its argument: "PORT 10," or "EPRT |1|".
+// endsActive tells whether b ends with an active verb and the beginning of its argument: "PORT 10," or "EPRT |1|". What
+// is not graphic counts as a blank.
 func endsActive(b []byte) bool {
 	n := len(b) - 1
+	blank := func(c byte) bool { return c <= ' ' || c >= 0x7f }
 	switch c := b[n]; {
 	case c == ',':
-		for n > 0 && isDigit(b[n-1]) {
+		for n > 0 && (isDigit(b[n-1]) || blank(b[n-1])) {
 			n--
 		}
-	case n >= 2 && c > ' ' && !isLetter(c) && !isDigit(c) && b[n-2] == c && (b[n-1] == '1' || b[n-1] == '2'):
-		n -= 2
+	case n >= 2 && !blank(c) && !isLetter(c) && !isDigit(c) && b[n-2] == c && (b[n-1] == '1' || b[n-1] == '2'):
+		for n -= 2; n > 0 && blank(b[n-1]); {
+			n--
+		}
 	default:
 		return false
 	}
-	verb := bytes.TrimRight(b[:n], " ")
-	if len(verb) == n || len(verb) < 4 {
+	if n < 4 || !blank(b[n]) {
 		return false
 	}
-	name := string(bytes.ToUpper(verb[len(verb)-4:]))
+	name := string(bytes.ToUpper(b[n-4 : n]))
 	return slices.Contains(active[:], name)
 }
 

@@ -7,9 +7,12 @@ import (
 
 // How long a part of a line is held.
 const (
-	commitTime = time.Second      // after its last byte, until a part goes on in a form that can still be completed
-	holdTime   = 12 * time.Second // after its last byte, until it is refused: a sender's timer has doubled a few times
-	lineTime   = time.Minute      // in all
+	// After its last byte, until a part goes on in a form that can still be completed. A sender's first time-out or probe
+	// (RFC 6298, RFC 8985) has come by then; after that many send nothing new until something is acknowledged.
+	commitTime = 400 * time.Millisecond
+
+	holdTime = 12 * time.Second // after its last byte, until it is refused: a sender's timer has doubled a few times
+	lineTime = time.Minute      // in all
 )
 
 // Deadline is when Expire is to be called; zero: nothing is held.

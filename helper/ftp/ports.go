@@ -20,6 +20,7 @@ type portChoice struct {
 	only     bool   // the wished one and no other
 	six      bool   // written as two numbers, as PORT and 227 do, not as one
 	min, max int    // length of the text
+	last     uint16 // highest port; 0: none
 	prefix   string // what of the text has gone on; with six empty
 }
 
@@ -36,7 +37,7 @@ func (c *portChoice) fits(p uint16) bool {
 		return true
 	}
 	t := c.text(p)
-	return len(t) >= c.min && len(t) <= c.max && strings.HasPrefix(t, c.prefix)
+	return (c.last == 0 || p <= c.last) && len(t) >= c.min && len(t) <= c.max && strings.HasPrefix(t, c.prefix)
 }
 
 // block is a set of ports: base, base+1, ... in a number of rows that are 256 apart.
@@ -76,6 +77,9 @@ func (c *portChoice) blocks() (list []block, total int) {
 			first, last = first*10, last*10+9
 		}
 		first, last = max(first, DefaultPortsMin), min(last, 1<<16-1)
+		if c.last != 0 {
+			last = min(last, int(c.last))
+		}
 		add(block{first, 1, last - first + 1})
 	}
 	return list, total

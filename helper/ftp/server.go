@@ -22,8 +22,8 @@ func (s *Session) serverLine(t *stream, end int) {
 	if s.offered {
 		s.noTLS()
 	}
-	if t.unsure && !ok {
-		s.restOf227(t, content)
+	if t.unsure && (!ok || code != 227 && code != 229) {
+		s.restOfAnnouncement(t, content)
 	}
 	switch {
 	case s.multi.code != 0:
@@ -61,7 +61,7 @@ func (s *Session) finalReply(t *stream, n, code int) {
 		}
 	case 234:
 		if s.pending.take(awaitAUTH) || s.credited() {
-			s.looks[FromClient], s.offered = true, true
+			s.looks[FromClient], s.offered, s.accepted = true, true, true
 		}
 	default:
 		if a, ok := s.pending.complete(code); ok && a == awaitEPSVAll && code >= 400 {
@@ -89,7 +89,7 @@ func (s *Session) announcement(t *stream, n, code int, final bool) {
 		if final {
 			s.event(Event{Kind: EventUnexpected, Dir: FromServer, Command: cmd})
 		}
-		if code == 227 {
+		if code == 227 && !t.unsure {
 			s.hideAddress(t, line)
 		}
 		return
@@ -156,20 +156,20 @@ func (s *Session) checkPassive(code int, g group) Reason {
 
 // backendsOwn tells whether the backend may name an address as its own.
 func (s *Session) backendsOwn(a netip.Addr) bool {
-	return a == s.ends.Backend.Addr() || a == s.ends.VIP.Addr() || a == s.advertised() ||
-		slices.ContainsFunc(s.policy.Aliases, func(alias netip.Addr) bool { return a == alias.Unmap() })
+	return slices.Contains(s.own(), a)
 }
 
-// restOf227 reads a line of which the start may have gone on before the pick-up: where it is the rest of a 227 it is
-// acted on.
-func (s *Session) restOf227(t *stream, line []byte) {
+// restOfAnnouncement reads a line of which the start may have gone on before the pick-up: where it is the rest of a 227 or
+// 229 it is acted on.
+func (s *Session) restOfAnnouncement(t *stream, line []byte) {
 	g, f := parse227(line, 0)
-	switch {
-	case f != foundOK || !s.backendsOwn(g.addr):
-	case s.credited() && g.start >= 4:
+	switch e, found := parse229(line, 0); {
+	case f == foundOK && s.backendsOwn(g.addr) && s.credited() && g.start >= 4:
 		s.announcement(t, len(line), 227, true)
-	default:
-		s.hideAddress(t, line)
+	case f == foundOK && s.backendsOwn(g.addr):
+		t.edit(t.line+g.start, bytes.Repeat([]byte{' '}, g.end-g.start))
+	case found == foundOK && s.credited() && e.start >= 4:
+		s.announcement(t, len(line), 229, true)
 	}
 }
 

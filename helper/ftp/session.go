@@ -23,17 +23,18 @@ type Session struct {
 	multi   multi
 	stats   Stats
 
-	born    time.Time     // when the first segment came
-	now     time.Duration // of the current call, since then
-	started uint16        // bytes of a 227 that went on ahead, from our address on: see lay227
-	begun   bool          // a segment was seen
-	fresh   bool          // seen from its very start
-	credit  bool          // picked up in the middle: one 227, 229 or 234 may answer a command not seen
-	epsvAll bool          // EPSV ALL was said (RFC 2428, section 4)
-	looks   [2]bool       // a direction looks like TLS
-	offered bool          // AUTH was accepted, and the server has not begun TLS
-	opaque  bool
-	closing bool // opaque from the current line on
+	born     time.Time     // when the first segment came
+	now      time.Duration // of the current call, since then
+	started  uint16        // bytes of a 227 that went on ahead, from our address on: see lay227
+	begun    bool          // a segment was seen
+	fresh    bool          // seen from its very start
+	credit   bool          // picked up in the middle: one 227, 229 or 234 may answer a command not seen
+	epsvAll  bool          // EPSV ALL was said (RFC 2428, section 4)
+	looks    [2]bool       // a direction looks like TLS
+	accepted bool          // AUTH was
+	offered  bool          // it was, or so it looks, and the server has not begun TLS
+	opaque   bool
+	closing  bool // opaque from the current line on
 }
 
 // NewSession returns a Session for a control connection. Sessions may share
@@ -120,7 +121,7 @@ func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32,
 	if !t.known {
 		// Only the server's acknowledgement says where a client's stream begins.
 		s.pickUp(dir, t, seg.Seq, s.fresh && !t.met && dir == FromServer)
-		if t.unsure && len(seg.Payload) == 1 {
+		if !s.fresh && len(seg.Payload) == 1 {
 			// A keepalive repeats the byte before, with any value (RFC 9293, section 3.8.4): it is not read.
 			t.base++
 			return append(out, Verdict{Tag: tag})
@@ -166,6 +167,9 @@ func (s *Session) take(dir Direction, t *stream, seq uint32, old int, payload []
 		return append(out, Verdict{Tag: tag, Action: Drop})
 	}
 	if old < n {
+		if t.trouble != nil {
+			t.trouble.gap = gap{}
+		}
 		t.append(payload[old:], max(t.index(seq), 0))
 		s.feed(dir, t)
 	}

@@ -24,7 +24,7 @@ func (s *Session) commitReply(t *stream, last bool) {
 			t.decided = len(t.orig)
 			return
 		}
-		if out, started, ok := s.lay227(t, content, k, last); ok {
+		if out, started, ok := s.lay227(t, content, k, false); ok {
 			t.edit(t.line+k, out)
 			s.started = started
 			t.decided = len(t.orig)
@@ -42,30 +42,30 @@ func (s *Session) commitReply(t *stream, last bool) {
 
 // lay227 writes what goes on for content, a 227 as far as it has come, after its first k bytes, which are gone. It
 // returns what Session.started is then. It is not ok where that cannot be completed to a line that any client reads.
-// With last set nothing more comes.
-func (s *Session) lay227(t *stream, content []byte, k int, last bool) (out []byte, started uint16, ok bool) {
+// With whole set nothing more comes.
+func (s *Session) lay227(t *stream, content []byte, k int, whole bool) (out []byte, started uint16, ok bool) {
 	ours := s.advertised()
 	if !ours.Is4() || !s.ends.Backend.Addr().Is4() {
 		return nil, 0, false
 	}
 	addr := sixText(ours)
 	rest, avail := content[k:], len(content)-k
-	likely := len(sixText(s.ends.Backend.Addr())) // length of what stands for addr
 	at := bytes.IndexAny(content[4:], "0123456789") + 4
 	if at < 4 { // text, which could have made room
-		return rest, 0, last || len(addr) <= likely
+		return rest, 0, true
 	}
 	n, port, after, ok := s.named(content[at:])
-	switch {
-	case !ok:
+	if !ok {
 		return nil, 0, false
-	case n > 0:
-		likely = n
+	}
+	likely := n // length of what stands for addr
+	if n == 0 {
+		likely = s.likely(content[at:])
 	}
 	body := addr + port + after
 	if s.started > 0 {
 		body = body[min(int(s.started), len(body)):]
-		if len(body) < avail && !last {
+		if len(body) < avail && !whole {
 			return nil, 0, false
 		}
 		return append([]byte(body), bytes.Repeat([]byte{' '}, max(avail-len(body), 0))...)[:avail],
@@ -75,6 +75,10 @@ func (s *Session) lay227(t *stream, content []byte, k int, last bool) (out []byt
 		return nil, 0, false
 	}
 	text, paren := strings.CutSuffix(string(content[k:at]), "(")
+	mark := "("
+	if t, equals := strings.CutSuffix(text, "="); equals && !paren {
+		text, paren, mark = t, true, "=" // "227 =h1,..." stays together
+	}
 	more := likely - len(addr) // bytes before the address that it leaves or takes
 	if more > 0 && text == "" && !paren && t.out(t.line, t.line+k)[k-1] != ' ' {
 		return nil, 0, false // blanks after the parenthesis, which not every client takes
@@ -82,13 +86,33 @@ func (s *Session) lay227(t *stream, content []byte, k int, last bool) (out []byt
 	lead := string(trimText(cleanText([]byte(text)), max(len(text)+min(more, 0), 0)))
 	lead += strings.Repeat(" ", max(len(text)+more-len(lead), 0))
 	if paren {
-		lead += "("
+		lead += mark
 	}
 	line := lead + body
 	if len(line) < avail {
 		line += strings.Repeat(" ", avail-len(line))
 	}
-	return []byte(line[:avail]), uint16(max(avail-len(lead), 0)), last || avail <= len(lead+body) //nolint:gosec // maxLine at most
+	return []byte(line[:avail]), uint16(max(avail-len(lead), 0)), whole || avail <= len(lead+body) //nolint:gosec // maxLine at most
+}
+
+// likely is the length of the address that digits begin, of those that the backend may name.
+func (s *Session) likely(digits []byte) int {
+	for _, a := range s.own() {
+		if text := sixText(a); strings.HasPrefix(text, string(digits)) {
+			return len(text)
+		}
+	}
+	return len(sixText(s.ends.Backend.Addr()))
+}
+
+// own lists the IPv4 addresses that the backend may name, its own first.
+func (s *Session) own() (list []netip.Addr) {
+	for _, a := range append([]netip.Addr{s.ends.Backend.Addr(), s.ends.VIP.Addr(), s.advertised()}, s.policy.Aliases...) {
+		if a = a.Unmap(); a.Is4() {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // named takes an address and port apart, as far as they have come: how long the address is, where it is whole, the digits

@@ -12,6 +12,7 @@ const (
 	maxAcked   = 1 << 10  // where it has
 	maxLine    = 512      // longest line that is held or acted on; RFC 959 sets no limit, servers do
 	maxHeld    = 64       // segments held for one line
+	maxLater   = 8        // pieces beyond a gap
 	lookBack   = 16       // bytes that are kept in any case: see passTail
 )
 
@@ -32,8 +33,13 @@ type trouble struct {
 	last      time.Duration // when the last of held came
 	committed bool          // since then a part was let go, or could not be
 	gap       gap
-	later     []byte // what went on from laterAt on, beyond a gap, before the stream was started farther back
-	laterAt   uint32
+	later     []fragment // what went on beyond a gap, before the stream was started farther back
+}
+
+// fragment is bytes from a place in a stream on.
+type fragment struct {
+	seq uint32
+	b   []byte
 }
 
 // held is a segment without a verdict.
@@ -109,7 +115,7 @@ func (t *stream) reset(seq uint32) {
 		edited: t.edited, editedTo: t.editedTo, hasAcked: t.hasAcked, acked: t.acked, trouble: t.trouble,
 	}
 	if t.trouble != nil {
-		*t.trouble = trouble{held: t.trouble.held[:0], later: t.trouble.later, laterAt: t.trouble.laterAt}
+		*t.trouble = trouble{held: t.trouble.held[:0], later: t.trouble.later}
 	}
 }
 
@@ -137,22 +143,26 @@ func (t *stream) append(b []byte, keep int) {
 // other bytes: the receiver may have kept the first ones. It is not ok where more would have to be kept.
 func (t *stream) keepLater() bool {
 	h := t.hitch()
-	if len(h.later) > 0 {
+	if len(h.later) >= maxLater {
 		return false
 	}
-	h.later, h.laterAt = bytes.Clone(t.orig), t.base
+	h.later = append(h.later, fragment{t.base, bytes.Clone(t.orig)})
 	return true
 }
 
 // differs tells whether b, from seq on, contradicts what was kept.
 func (t *stream) differs(seq uint32, b []byte) bool {
-	if t.trouble == nil || len(t.trouble.later) == 0 {
+	if t.trouble == nil {
 		return false
 	}
-	later := t.trouble.later
-	at := int(int32(seq - t.trouble.laterAt))
-	from, to := max(at, 0), min(at+len(b), len(later))
-	return from < to && !bytes.Equal(later[from:to], b[from-at:to-at])
+	for _, p := range t.trouble.later {
+		at := int(int32(seq - p.seq))
+		from, to := max(at, 0), min(at+len(b), len(p.b))
+		if from < to && !bytes.Equal(p.b[from:to], b[from-at:to-at]) {
+			return true
+		}
+	}
+	return false
 }
 
 // startsAfter tells whether a line that starts after a LF at position i starts there for the receiver, too: not where it may

@@ -207,7 +207,7 @@ func TestGapThatNeverFills(t *testing.T) {
 		line := "227 x (10,2,0,11,195,80)\r\n"
 		for range 4 {
 			w.segment(FromServer, seq, line)
-			w.now = w.now.Add(200 * time.Millisecond)
+			w.now = w.now.Add(certainTime / 2)
 		}
 		if got := w.toClient(); strings.Contains(got, "10,2,0,11") || got == "" {
 			t.Errorf("%q", got)

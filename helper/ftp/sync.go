@@ -35,7 +35,7 @@ func (s *Session) again(dir Direction, t *stream, at int, b []byte) again {
 	if at >= 0 {
 		return againOK
 	}
-	if t.has(t.base) { // the receiver looks at none of the bytes before base
+	if t.has(t.base) && (dir == FromClient || !t.origin) { // the receiver looks at none of the bytes before base
 		if end <= 0 {
 			return againPass
 		}
@@ -50,11 +50,15 @@ func (s *Session) again(dir Direction, t *stream, at int, b []byte) again {
 		}
 		return againBefore
 	}
-	if !t.hasHeard && t.origin && !t.skipped && t.repeats(t.base+uint32(at), s.now, gapTime) { //nolint:gosec // an index
-		return againStart // what was taken for the start is somebody else's
+	wait := gapTime
+	if t.hasHeard || t.skipped {
+		wait = certainTime
+	}
+	if t.repeats(t.base+uint32(at), s.now, wait) { //nolint:gosec // an index
+		return againStart // what was taken for the start is somebody else's, or the gap before it was none
 	}
 	s.event(Event{Kind: EventStale, Dir: dir})
-	if dir == FromServer && !t.skipped && (!t.edited || int32(t.base+uint32(at)-t.editedTo) >= 0) {
+	if dir == FromServer && !t.origin && !t.skipped && (!t.edited || int32(t.base+uint32(at)-t.editedTo) >= 0) {
 		return againPass
 	}
 	return againDrop

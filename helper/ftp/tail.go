@@ -150,9 +150,13 @@ func judgeTail(line []byte, whole bool) tailKind {
 // startsArgument tells whether b, after a blank, may be an argument of an active verb or a part of one.
 func startsArgument(b []byte) bool {
 	switch {
-	case len(b) == 0 || isLetter(b[0]):
+	case len(b) == 0:
 		return false
-	case isDigit(b[0]), b[0] == ',', b[0] < ' ', b[0] >= 0x7f:
+	case !graphic(b): // servers differ in what they skip
+		return true
+	case isLetter(b[0]):
+		return false
+	case isDigit(b[0]), b[0] == ',':
 		return true
 	}
 	return len(b) < 3 || b[2] == b[0] // a delimiter, as EPRT has them

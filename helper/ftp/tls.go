@@ -24,7 +24,7 @@ func (s *Session) seesTLS(dir Direction) {
 // noTLS says that the server, having accepted AUTH, answers in the clear. Of what the client has sent since then its TLS
 // library has taken some: where the next line starts nobody knows.
 func (s *Session) noTLS() {
-	s.offered, s.looks[FromClient] = false, false
+	s.offered, s.accepted, s.looks[FromClient] = false, false, false
 	t := &s.streams[FromClient]
 	if !t.known || t.line == len(t.orig) {
 		return
@@ -76,7 +76,7 @@ func (s *Session) resume(dir Direction, seq uint32, b []byte) bool {
 		t.known = false
 		return false
 	}
-	s.opaque, s.fresh, s.offered = false, false, false
+	s.opaque, s.fresh, s.offered, s.accepted = false, false, false, false
 	s.looks = [2]bool{}
 	for i := range s.streams {
 		s.streams[i].known = false
