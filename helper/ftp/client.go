@@ -1,6 +1,7 @@
 package ftp
 
 import (
+	"bytes"
 	"net/netip"
 	"strings"
 )
@@ -49,7 +50,7 @@ func (s *Session) clientLine(t *stream, end int) {
 		s.activeCommand(t, cmd, arg, len(content))
 	case CmdLPRT:
 		s.refuse(FromClient, cmd, ReasonLongAddr, netip.AddrPort{})
-		neutralise(t, arg, len(content))
+		neutralise(t, len(content))
 	case CmdLPSV:
 		s.refuse(FromClient, cmd, ReasonLongAddr, netip.AddrPort{})
 		blank(t, t.line+v.start, t.line+v.end, 'X')
@@ -93,7 +94,7 @@ func (s *Session) activeCommand(t *stream, cmd Command, arg, n int) {
 	}
 	if why != ReasonNone {
 		s.refuse(FromClient, cmd, why, to)
-		neutralise(t, arg, n)
+		neutralise(t, n)
 		return
 	}
 	d := DataConn{Command: cmd, At: to, Port: to.Port(), To: to}
@@ -113,7 +114,7 @@ func (s *Session) openTwoArm(t *stream, d DataConn, arg, n int) {
 		s.event(Event{Kind: EventExpected, Command: d.Command, Data: d})
 	case isQuota(err):
 		s.refuseErr(FromClient, d.Command, ReasonQuota, d.To, err)
-		neutralise(t, arg, n)
+		neutralise(t, n)
 	default:
 		// The backend may still get through: a source group gives its
 		// connections the VIP as well, only without being announced.
@@ -148,13 +149,13 @@ func (s *Session) openOneArm(t *stream, d DataConn, e eprt, arg, n int) {
 		)
 		if port, why, err = s.open(d, d.To.Port(), choice); why != ReasonNone {
 			s.refuseErr(FromClient, d.Command, why, d.To, err)
-			neutralise(t, arg, n)
+			neutralise(t, n)
 			return
 		}
 	}
 	if port == 0 {
 		s.noFit(FromClient, d.Command, d.To)
-		neutralise(t, arg, n)
+		neutralise(t, n)
 		return
 	}
 	at := addrPort(s.ends.Seen, port)
@@ -192,18 +193,36 @@ func (s *Session) checkActive(to netip.AddrPort, octal bool) Reason {
 	return ReasonNone
 }
 
-// neutralise turns the argument into one that no server takes, so that it
-// answers 500 or 501 at once.
-func neutralise(t *stream, arg, n int) {
-	const refused = "refused"
-	b := make([]byte, n-arg)
-	for i := range b {
-		b[i] = 'x'
+// neutralise turns an active verb's line of n bytes into one that servers answer with one error, at once, and then go on:
+// a verb that none knows. Where the verb has gone on it grows into one by its argument; where the blank behind it has gone
+// as well, the argument is one that none takes. The forms were tried on a dozen servers (tests/refusals).
+func neutralise(t *stream, n int) {
+	line := t.orig[t.line : t.line+n]
+	v := scanVerb(line, true)
+	gone := t.frozen()
+	with := byte('x')
+	if gone <= v.end {
+		with = 'X'
 	}
-	if t.frozen() <= arg {
-		copy(b, refused)
+	b := bytes.Repeat([]byte{with}, n)
+	if k := max(gone, v.end); with == 'x' && v.command() == CmdPORT {
+		for k < n && line[k] == ' ' {
+			k++
+		}
+		for i := k + 1; i < n-1; i++ {
+			b[i] = ','
+		}
 	}
-	t.edit(t.line+arg, b)
+	from := v.start
+	if with == 'x' {
+		from = v.end
+		for from < n && line[from] == ' ' {
+			from++
+		}
+	}
+	if from < n {
+		t.edit(t.line+from, b[from:])
+	}
 }
 
 // blank overwrites everything but CR and LF.

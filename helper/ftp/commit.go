@@ -148,7 +148,7 @@ func (s *Session) finishOneArm(t *stream, d DataConn, arg, n int) {
 	rest, ok := strings.CutPrefix(string(t.orig[t.line+arg:t.line+n]), own)
 	if !ok || ours == "" {
 		s.refuse(FromClient, d.Command, ReasonTooSlow, d.To)
-		neutralise(t, arg, n)
+		neutralise(t, n)
 		return
 	}
 	choice := portChoice{only: true}
@@ -158,9 +158,12 @@ func (s *Session) finishOneArm(t *stream, d DataConn, arg, n int) {
 		choice = portChoice{min: digits, max: digits, prefix: gone[:min(len(gone), digits)]}
 	}
 	port, why, err := s.open(d, d.To.Port(), choice)
+	if why == ReasonNone && port == 0 {
+		why = ReasonNoPort
+	}
 	if port == 0 {
 		s.refuseErr(FromClient, d.Command, why, d.To, err)
-		neutralise(t, arg, n)
+		neutralise(t, n)
 		return
 	}
 	if d.Command == CmdEPRT {

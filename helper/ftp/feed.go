@@ -57,6 +57,9 @@ func (s *Session) tlsLine(dir Direction, t *stream) bool {
 
 // endLine acts on the current line, which ends at end.
 func (s *Session) endLine(dir Direction, t *stream, end int) {
+	if dir == FromClient {
+		s.unheard(t, end)
+	}
 	if t.mode == lineRead && end-t.line > maxLine {
 		s.tooLong(dir, t)
 	}
@@ -84,11 +87,15 @@ func (s *Session) endLine(dir Direction, t *stream, end int) {
 // nextLine begins a line, of which the start is known or not.
 func (t *stream) nextLine(at int, known bool) {
 	t.line, t.scanned, t.mode, t.unsure, t.synced = at, at, lineRead, !known, known
+	t.seen, t.head = watch{}, [4]byte{}
 }
 
 // partLine looks at a line that has no end yet: all of the stream from t.line on. What may have to be changed is held.
 func (s *Session) partLine(dir Direction, t *stream) {
 	end := len(t.orig)
+	if dir == FromClient {
+		s.unheard(t, end)
+	}
 	if t.mode == lineRead && end-t.line > maxLine {
 		s.tooLong(dir, t)
 	}
@@ -146,10 +153,13 @@ func (s *Session) mayHoldAddress(line []byte) bool {
 func (s *Session) tooLong(dir Direction, t *stream) {
 	t.mode = linePass
 	line := t.orig[t.line:]
-	copy(t.head[:], line)
 	s.event(Event{Kind: EventLineTooLong, Dir: dir})
 	if dir != FromClient {
+		copy(t.head[:], line)
 		return
+	}
+	for _, c := range t.orig[t.line:t.scanned] {
+		t.watch(c)
 	}
 	line = line[:min(len(line), maxLine)]
 	if mayBeActive(line) || verbUnknown(line) {
@@ -160,18 +170,11 @@ func (s *Session) tooLong(dir Direction, t *stream) {
 }
 
 // passTail lets the bytes up to end go on, unread but for two things. After a bare CR some servers see a new command, and
-// some do in the middle of a line that is longer than their buffer (CVE-2008-4247). In what looks like TLS some do
-// anywhere: see hiddenActive.
+// some do in the middle of a line that is longer than their buffer (CVE-2008-4247). In what looks like TLS, on offer, they
+// may do so anywhere: a server whose TLS library gives up reads the rest as commands. There an active verb stands by
+// chance only, once in 10^8 bytes.
 func (s *Session) passTail(dir Direction, t *stream, end int) {
 	if dir != FromClient {
-		return
-	}
-	if t.mode == lineCipher {
-		if from := max(t.scanned-lookBack, t.line); hiddenActive(t.orig[from:end]) {
-			t.mode = linePoison
-			s.refuse(dir, CmdNone, ReasonObscured, netip.AddrPort{})
-			blank(t, t.scanned, end, 'x')
-		}
 		return
 	}
 	prev := t.prev
@@ -180,7 +183,10 @@ func (s *Session) passTail(dir Direction, t *stream, end int) {
 	}
 	for i := t.scanned; i < end; i++ {
 		c := t.orig[i]
-		spoil := prev == '\r' && c != '\n' && c != '\r' || endsActive(t.orig[max(i-lookBack, 0):i+1])
+		spoil := t.watch(c)
+		if t.mode == linePass {
+			spoil = spoil || prev == '\r' && c != '\n' && c != '\r'
+		}
 		if prev = c; spoil {
 			t.mode = linePoison
 			s.refuse(dir, CmdNone, ReasonObscured, netip.AddrPort{})
@@ -190,28 +196,52 @@ func (s *Session) passTail(dir Direction, t *stream, end int) {
 	}
 }
 
-// endsActive tells whether b ends with an active verb and the beginning of its argument: "PORT 10," or "EPRT |1|". What
-// is not graphic counts as a blank.
-func endsActive(b []byte) bool {
-	n := len(b) - 1
-	blank := func(c byte) bool { return c <= ' ' || c >= 0x7f }
-	switch c := b[n]; {
-	case c == ',':
-		for n > 0 && (isDigit(b[n-1]) || blank(b[n-1])) {
-			n--
+// watch is how far a line that passes has come towards an active verb and the beginning of its argument.
+type watch struct {
+	step  uint8
+	delim byte
+}
+
+// Steps of watch.
+const (
+	watchNothing uint8 = iota
+	watchVerb          // and nothing behind it
+	watchBlank
+	watchDigits
+	watchDelim
+	watchFamily
+)
+
+// watch looks at the next byte, and tells whether it begins an argument behind an active verb: "PORT 10," or "EPRT |1|".
+// In what looks like TLS the verb is enough. Servers differ in which bytes that are not graphic they skip.
+func (t *stream) watch(c byte) bool {
+	if c <= ' ' || c >= 0x7f {
+		if t.seen.step == watchVerb {
+			t.seen.step = watchBlank
 		}
-	case n >= 2 && !blank(c) && !isLetter(c) && !isDigit(c) && b[n-2] == c && (b[n-1] == '1' || b[n-1] == '2'):
-		for n -= 2; n > 0 && blank(b[n-1]); {
-			n--
-		}
-	default:
 		return false
 	}
-	if n < 4 || !blank(b[n]) {
-		return false
+	copy(t.head[:], t.head[1:])
+	t.head[3] = c
+	if slices.Contains(active[:], string(bytes.ToUpper(t.head[:]))) {
+		t.seen.step = watchVerb
+		return t.mode == lineCipher
 	}
-	name := string(bytes.ToUpper(b[n-4 : n]))
-	return slices.Contains(active[:], name)
+	was := t.seen
+	t.seen = watch{}
+	switch {
+	case (was.step == watchBlank || was.step == watchDigits) && isDigit(c):
+		t.seen.step = watchDigits
+	case was.step == watchDigits && c == ',':
+		return true
+	case was.step == watchBlank && !isLetter(c):
+		t.seen = watch{watchDelim, c}
+	case was.step == watchDelim && (c == '1' || c == '2'):
+		t.seen = watch{watchFamily, was.delim}
+	case was.step == watchFamily && c == was.delim:
+		return true
+	}
+	return false
 }
 
 // poison blanks the bytes up to end.

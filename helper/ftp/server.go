@@ -89,7 +89,7 @@ func (s *Session) announcement(t *stream, n, code int, final bool) {
 		if final {
 			s.event(Event{Kind: EventUnexpected, Dir: FromServer, Command: cmd})
 		}
-		if code == 227 && !t.unsure {
+		if code == 227 {
 			s.hideAddress(t, line)
 		}
 		return
@@ -180,7 +180,7 @@ func (s *Session) hideAddress(t *stream, line []byte) {
 		if f == foundNone {
 			return
 		}
-		if f == foundBad || g.addr != s.ends.VIP.Addr() && g.addr != s.advertised() {
+		if f == foundBad || g.addr != s.ends.VIP.Addr() && g.addr != s.advertised() && (!t.unsure || s.backendsOwn(g.addr)) {
 			t.edit(t.line+g.start, bytes.Repeat([]byte{' '}, g.end-g.start))
 		}
 		i = g.end

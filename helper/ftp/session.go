@@ -25,6 +25,7 @@ type Session struct {
 
 	born     time.Time     // when the first segment came
 	now      time.Duration // of the current call, since then
+	since    time.Duration // when credit was given
 	started  uint16        // bytes of a 227 that went on ahead, from our address on: see lay227
 	begun    bool          // a segment was seen
 	fresh    bool          // seen from its very start
@@ -88,7 +89,7 @@ func (s *Session) advertised() netip.Addr {
 	return s.ends.VIP.Addr()
 }
 
-func (s *Session) credited() bool { return s.credit && s.now < creditTime }
+func (s *Session) credited() bool { return s.credit && s.now-s.since < creditTime }
 
 func addrPort(a netip.AddrPort, p uint16) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), p) }
 func isBusy(err error) bool                              { return errors.Is(err, ErrPortBusy) }
@@ -111,8 +112,9 @@ func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32,
 		s.event(Event{Kind: EventStale, Dir: dir})
 		return append(out, Verdict{Tag: tag, Action: Drop})
 	}
+	opaque := s.opaque && (len(seg.Payload) == 0 || !s.resume(dir, seg.Seq, seg.Payload))
 	out = s.acknowledge(dir, seg.Ack, out)
-	if len(seg.Payload) == 0 || s.opaque && !s.resume(dir, seg.Seq, seg.Payload) {
+	if opaque || len(seg.Payload) == 0 {
 		return append(out, Verdict{Tag: tag})
 	}
 	if dir == FromClient && s.looks[FromServer] && tlsRecord(seg.Payload) {

@@ -63,6 +63,9 @@ func (s *Session) lay227(t *stream, content []byte, k int, whole bool) (out []by
 		likely = s.likely(content[at:])
 	}
 	body := addr + port + after
+	if whole && s.started > 0 && len(addr)+len(port)-int(s.started) > avail {
+		return nil, 0, false
+	}
 	if s.started > 0 {
 		body = body[min(int(s.started), len(body)):]
 		if len(body) < avail && !whole {

@@ -13,7 +13,6 @@ const (
 	maxLine    = 512      // longest line that is held or acted on; RFC 959 sets no limit, servers do
 	maxHeld    = 64       // segments held for one line
 	maxLater   = 8        // pieces beyond a gap
-	lookBack   = 16       // bytes that are kept in any case: see passTail
 )
 
 // lineMode says what becomes of the rest of the current line.
@@ -77,7 +76,8 @@ type stream struct {
 	acked    uint32 // the highest acknowledgement of the other end, of bytes that came this way
 	heard    uint32 // client's: from here on the server has nothing that did not come this way; server's: what the client claims to have
 
-	head [4]byte  // first bytes of the current line, where mode is not lineRead
+	head [4]byte  // where mode is not lineRead: the server's line's first bytes, the client's last graphic ones
+	seen watch    // what passTail has come to
 	mode lineMode // of the current line
 	prev byte     // before orig[0]
 
@@ -124,7 +124,7 @@ func (t *stream) reset(seq uint32) {
 // that is still read.
 func (t *stream) append(b []byte, keep int) {
 	if need := len(t.orig) + len(b); need > maxHistory {
-		cut := min(need-maxHistory/2, keep-lookBack, t.decided)
+		cut := min(need-maxHistory/2, keep, t.decided)
 		if t.mode == lineRead {
 			cut = min(cut, t.line)
 		}
@@ -179,7 +179,7 @@ func (t *stream) trim() {
 	if len(t.orig) <= maxAcked || !t.hasAcked {
 		return
 	}
-	cut := min(t.index(t.acked), t.decided, t.line, len(t.orig)-lookBack)
+	cut := min(t.index(t.acked), t.decided, t.line)
 	if t.holds() {
 		cut = min(cut, t.index(t.trouble.held[0].seq))
 	}

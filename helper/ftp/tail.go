@@ -22,6 +22,7 @@ func (s *Session) tail(t *stream) bool {
 	if len(line) == 0 {
 		return false
 	}
+	s.unheard(t, end)
 	if t.mode == lineRead {
 		switch {
 		case (s.offered || t.line == 0 && t.origin && tlsRecord(line)) && !restBehind(line):
@@ -115,6 +116,9 @@ func judgeTail(line []byte, whole bool) tailKind {
 	}
 	v := scanVerb(content, true)
 	if v.n == 0 {
+		if v.ended && v.clean && !restOfEprt(content) {
+			return tailPass
+		}
 		if v.ended || whole && !v.clean {
 			return tailPoison
 		}
@@ -160,6 +164,66 @@ func startsArgument(b []byte) bool {
 		return true
 	}
 	return len(b) < 3 || b[2] == b[0] // a delimiter, as EPRT has them
+}
+
+// restOfEprt tells whether text that begins with neither a letter nor a blank may go on with an argument: with digits, a
+// comma, or a delimiter before an address or a port.
+func restOfEprt(b []byte) bool {
+	if isDigit(b[0]) || b[0] == ',' || b[0] == '.' || b[0] == ':' || !graphic(b) {
+		return true
+	}
+	rest := bytes.TrimLeft(b[1:], "0123456789abcdefABCDEF:.")
+	if len(rest) == 0 || rest[0] == b[0] {
+		return true
+	}
+	n := len(b) - len(rest)
+	return n > 1 && len(bytes.Trim(b[1:n], "0123456789")) == 0 // a port, with something behind it
+}
+
+// unheard spoils a client's line, up to end, that names an address, as long as the server has not said how much it has:
+// it may have another beginning of the line, from before the pick-up. Only the client's own address may go on.
+func (s *Session) unheard(t *stream, end int) bool {
+	line := t.orig[t.line:end]
+	if t.hasHeard || t.mode == linePoison || !namesAddress(line) {
+		return false
+	}
+	if cmd, at, ok := argument(line); ok {
+		own := s.ownText(cmd, line[at])
+		if n := min(len(own), len(line)-at); n > 0 && string(line[at:at+n]) == own[:n] {
+			return false
+		}
+	}
+	s.spoilTail(t)
+	return true
+}
+
+// namesAddress tells whether the argument of PORT, EPRT or LPRT, or a part of one that names a host, stands anywhere.
+func namesAddress(b []byte) bool {
+	text := make([]byte, 0, maxLine)
+	for _, c := range b[:min(len(b), maxLine)] { // servers differ in what they skip
+		if c > ' ' && c < 0x7f {
+			text = append(text, c)
+		}
+	}
+	dotted := false
+	for i, c := range text {
+		prev, next := byte(0), byte(0)
+		if i > 0 {
+			prev = text[i-1]
+		}
+		if i+1 < len(text) {
+			next = text[i+1]
+		}
+		switch {
+		case c == ',' && isDigit(prev) && isDigit(next), (next == '1' || next == '2') && i+2 < len(text) && text[i+2] == c && !isDigit(c) && !isLetter(c):
+			return true
+		case c == '.' || c == ':':
+			dotted = true
+		case dotted && !isDigit(c) && !isLetter(c) && isDigit(next):
+			return true
+		}
+	}
+	return false
 }
 
 // restOfActive tells whether a word is the end of an active verb.

@@ -36,23 +36,6 @@ func (s *Session) noTLS() {
 	t.decided = len(t.orig)
 }
 
-// hiddenActive looks for one of the active verbs anywhere in what the client says while TLS is offered: a server whose
-// TLS library gives up after some bytes may read the rest as commands, and skip what is not graphic. In a handshake they
-// stand by chance only, once in 10^8 bytes.
-func hiddenActive(b []byte) bool {
-	var word uint32
-	for _, c := range b {
-		if c <= ' ' || c >= 0x7f {
-			continue
-		}
-		if word = word<<8 | uint32(c&^0x20); word == 'P'<<24|'O'<<16|'R'<<8|'T' || word == 'E'<<24|'P'<<16|'R'<<8|'T' ||
-			word == 'L'<<24|'P'<<16|'R'<<8|'T' || word == 'L'<<24|'P'<<16|'S'<<8|'V' {
-			return true
-		}
-	}
-	return false
-}
-
 // closeStreams makes the session opaque and lets go of everything held.
 func (s *Session) closeStreams(out []Verdict) []Verdict {
 	s.closing, s.opaque, s.offered = false, true, false
@@ -78,6 +61,7 @@ func (s *Session) resume(dir Direction, seq uint32, b []byte) bool {
 	}
 	s.opaque, s.fresh, s.offered, s.accepted = false, false, false, false
 	s.looks = [2]bool{}
+	s.credit, s.since = true, s.now
 	for i := range s.streams {
 		s.streams[i].known = false
 	}

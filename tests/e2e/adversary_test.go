@@ -63,7 +63,7 @@ func TestAdversary(t *testing.T) {
 		{"EPSV ALL then PORT", func(t *testing.T, _ *adversary, e *ends) {
 			e.toServer(t, "EPSV ALL\r\n", "EPSV ALL\r\n")
 			e.toClient(t, "200 ok\r\n", "200 ok\r\n")
-			e.toServer(t, ownPort, "PORT refusedxxxxxxxxxxxxx\r\n")
+			e.toServer(t, ownPort, "XXXXXXXXXXXXXXXXXXXXXXXXX\r\n")
 		}},
 		{"TLS then garbage", tlsThenGarbage},
 		{"RST mid-line", resetMidLine},

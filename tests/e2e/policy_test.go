@@ -56,7 +56,7 @@ func TestPolicy(t *testing.T) {
 	}
 
 	// ports_min
-	e.toServer(t, "PORT 198,51,100,11,7,207\r\n", "PORT refusedxxxxxxxxxxxx\r\n")
+	e.toServer(t, "PORT 198,51,100,11,7,207\r\n", "XXXXXXXXXXXXXXXXXXXXXXXX\r\n")
 }
 
 // TestPortIsAnnouncedAgain has a client announce the same port in two sessions: the later one is in force, though the

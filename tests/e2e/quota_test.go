@@ -67,5 +67,5 @@ func TestQuotaOfActiveMode(t *testing.T) {
 	one, two := session(netip.Addr{}, configs.IPv4), session(netip.Addr{}, configs.IPv4)
 	port := func(n int) string { return fmt.Sprintf("PORT 198,51,100,11,200,%d\r\n", n) }
 	one.toServer(t, port(10), port(10))
-	two.toServer(t, port(20), "PORT refusedxxxxxxxxxxxxx\r\n")
+	two.toServer(t, port(20), "XXXXXXXXXXXXXXXXXXXXXXXXX\r\n")
 }
