@@ -32,6 +32,9 @@ var abortForms = []struct {
 	{"as Python's ftplib", true, func(_ context.Context, c *script.Client) error { return c.Urgent("ABOR\r\n") }},
 }
 
+// abortSize is more than the buffers on the way of a transfer can hold that is given up.
+const abortSize, abortBuffer = 4 << 20, 16 << 10
+
 // lftpAbort sends Telnet's IP and Synch before the command; the first byte of them is urgent.
 func lftpAbort(ctx context.Context, c *script.Client) error {
 	return errors.Join(
@@ -61,7 +64,7 @@ func TestAbort(t *testing.T) {
 				for moment, talk := range abortMoments(abort) {
 					d := dialogue{name: form.name + ", " + moment, server: server, talk: talk}
 					if strings.HasPrefix(moment, "during") {
-						d.server.Content = large()
+						d.server.Content = large()[:abortSize]
 					}
 					list = append(list, d)
 				}
@@ -144,7 +147,7 @@ func abortDuring(ctx context.Context, a *actor, mode client.Mode, abort abort) e
 	}
 	defer data.Close()
 	first := make([]byte, 1000)
-	if err := data.SetDeadline(time.Now().Add(script.Patience)); err != nil {
+	if err := errors.Join(data.(*net.TCPConn).SetReadBuffer(abortBuffer), data.SetDeadline(time.Now().Add(script.Patience))); err != nil {
 		return err
 	}
 	if _, err := io.ReadFull(data, first); err != nil {

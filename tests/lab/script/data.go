@@ -17,6 +17,9 @@ import (
 // dataPatience bounds the wait for a data connection, after which a server says 425.
 const dataPatience = 10 * time.Second
 
+// sendBuffer is a server's for data.
+const sendBuffer = 64 << 10
+
 // lastPort counts the ports of data connections. Their low byte is at least 200, so that a port whose last digits are
 // missing is always another test's mistake, never its port.
 var lastPort atomic.Uint32
@@ -105,6 +108,10 @@ func (s *Session) move(ctx context.Context, verb string, listener *net.TCPListen
 		return d
 	}
 	d.Peer = addrPort(conn.RemoteAddr())
+	if err := conn.(*net.TCPConn).SetWriteBuffer(sendBuffer); err != nil { // so that little is under way where the client does not read
+		d.Err = err
+		return d
+	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	if verb == "STOR" {
 		d.Received, d.Err = io.ReadAll(conn)
