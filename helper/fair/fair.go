@@ -11,10 +11,10 @@
 package fair
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"math/bits"
-	"math/rand/v2"
-	"net/netip"
+		"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -100,7 +100,12 @@ type cell struct {
 
 // New returns an empty account.
 func New() *Shares {
-	return &Shares{seeds: [2]uint64{rand.Uint64(), rand.Uint64() | 1}, counted: -recount, drain: share(1)}
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return &Shares{
+		seeds:   [2]uint64{binary.NativeEndian.Uint64(b[:]), binary.NativeEndian.Uint64(b[8:]) | 1},
+		counted: -recount, drain: share(1),
+	}
 }
 
 // share is the part of a reader's time that each of n clients has: somewhat more than an equal part, because nobody is to

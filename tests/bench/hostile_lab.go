@@ -39,7 +39,7 @@ type front struct {
 	lab     *lab.Lab
 	helper  *lab.Helper
 	crowd   *crowd
-	pending int
+	pending int // how many wait for a data connection
 }
 
 // newFront builds one with the program at path. Good and bad clients have a server each.
@@ -116,18 +116,17 @@ func (f *front) fill(sessions, pending int) error {
 		if err != nil {
 			return err
 		}
-		c := &crowd{loop: l, vip: f.at(goodVIP), user: userFiles, want: f.at(goodVIP).Addr(), from: f.addrs(1, 1+clients)}
+		c := &crowd{loop: l, vip: f.at(goodVIP), user: userNumbers, want: f.at(goodVIP).Addr(), from: f.addrs(1, 1+clients)}
 		f.crowd = c
 		arrived := 0
-		c.named = func(v *visitor) {
-			if f.pending < pending {
-				f.pending++
+		c.entered = func() (stay bool) {
+			if f.pending++; f.pending > pending {
 				arrived++
-				return
+				return true
 			}
-			v.retrieve()
+			return false
 		}
-		c.loaded = func(*visitor) { arrived++ }
+		c.named = func(*visitor) { arrived++ }
 		if err := c.assemble(sessions, &arrived, func(*visitor) {}); err != nil {
 			return fmt.Errorf("%w (%d of %d are there)", err, arrived, sessions)
 		}

@@ -69,7 +69,7 @@ func (p *probe) start() {
 // probeSocket implements handler.
 type probeSocket struct{ *probe }
 
-func (s probeSocket) ready() { s.probe.readable() }
+func (s probeSocket) ready() { s.readable() }
 
 func (p *probe) say(line string) {
 	if _, err := unix.Write(p.fd, []byte(line)); err != nil {

@@ -17,9 +17,10 @@ type crowd struct {
 	user string
 	want netip.Addr // what 227 replies have to name
 
-	named  func(*visitor) // a 227 came
-	loaded func(*visitor) // a file came, and its 226
-	ended  func(*visitor) // QUIT was answered and the connection is closed
+	entered func() bool    // a visitor has logged in; true: it is to say nothing more. May be nil
+	named   func(*visitor) // a 227 came
+	loaded  func(*visitor) // a file came, and its 226
+	ended   func(*visitor) // QUIT was answered and the connection is closed
 
 	visitors int
 	replies  int   // 227 replies
@@ -142,6 +143,10 @@ func (v *visitor) reply(line []byte) {
 		v.state = password
 		v.say("PASS x\r\n")
 	case v.state == password && code == 230:
+		if v.c.entered != nil && v.c.entered() {
+			v.state = idle
+			return
+		}
 		v.pasv()
 	case v.state == transfer && code == 150, v.state == leaving && code == 221:
 	case v.state == transfer && code == 226:
