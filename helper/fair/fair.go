@@ -14,7 +14,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"math/bits"
-		"net/netip"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
