@@ -2,7 +2,6 @@ package helper
 
 import (
 	"fmt"
-	"net/netip"
 	"time"
 
 	"ftpvip/helper/ftp"
@@ -18,23 +17,26 @@ const (
 // repeatTime is how long an announcement is known to stand without asking the kernel again.
 const repeatTime = time.Second
 
-// asked is what a session has asked of the kernel.
+// asked is what a session has asked of the kernel. There are thousands, so it is small.
 type asked struct {
-	to        netip.AddrPort // where the latest was to end
-	port      uint16         // that was tried last
-	command   ftp.Command
-	opened    bool   // it stands
+	to        hash   // of where the latest was to end
 	commands  uint32 // how many had been read then
-	announced uint8  // by the current packet
+	port      uint16 // that was tried last
+	command   ftp.Command
+	opened    bool  // it stands
+	announced uint8 // by the current packet
 	calls     uint8
 }
+
+// hash stands for where a data connection is to end.
+func (s *session) hash(c ftp.DataConn) hash { return path{c.To, c.To}.hash(s.daemon.sessions.seed) }
 
 var errTooMany = fmt.Errorf("%w: more than %d announcements in one packet", ftp.ErrQuota, maxAnnounced)
 
 // affordable says whether the current packet may ask the kernel for c, and counts that.
 func (s *session) affordable(c ftp.DataConn) bool {
 	a := &s.asked
-	again := a.calls > 0 && a.command == c.Command && a.to == c.To // with another port
+	again := a.calls > 0 && a.command == c.Command && a.to == s.hash(c) // with another port
 	if !again {
 		a.announced++
 	}
@@ -43,7 +45,7 @@ func (s *session) affordable(c ftp.DataConn) bool {
 		return false
 	}
 	a.calls++
-	a.command, a.to, a.port, a.opened = c.Command, c.To, c.Port, false
+	a.command, a.to, a.port, a.opened = c.Command, s.hash(c), c.Port, false
 	return true
 }
 
@@ -52,7 +54,7 @@ func (s *session) affordable(c ftp.DataConn) bool {
 // mode it is the client who connects, whenever it likes.
 func (s *session) repeats(c ftp.DataConn) bool {
 	a := &s.asked
-	if c.Passive || !s.place || !a.opened || a.command != c.Command || a.port != c.Port || a.to != c.To || time.Duration(s.now-s.awaits) >= repeatTime {
+	if c.Passive || !s.place || !a.opened || a.command != c.Command || a.port != c.Port || a.to != s.hash(c) || time.Duration(s.now-s.awaits) >= repeatTime {
 		return false
 	}
 	n := s.engine.Commands()

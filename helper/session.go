@@ -39,7 +39,6 @@ type session struct {
 	tracker Tracker
 	begun   moment
 	seen    atomic.Int64 // the moment when the last packet came; read without the lock
-	entry   hash         // of the table's two, the one that stands for the session
 
 	mu       sync.Mutex
 	engine   *ftp.Session

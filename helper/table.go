@@ -85,7 +85,7 @@ func (t *table) find(p path) *session {
 	return s
 }
 
-// hashes of a connection's paths, the one of the client's side last.
+// hashes of a connection's paths.
 func (t *table) hashes(c *Connection) (list [2]hash) {
 	for i, p := range c.paths() {
 		list[i] = p.hash(t.seed)
@@ -128,7 +128,6 @@ func (t *table) add(s *session) (current *session, stale []*session) {
 			stale = append(stale, other)
 		}
 	}
-	s.entry = list[1]
 	for _, h := range list {
 		t.shard(h).sessions[h] = s
 	}
@@ -167,7 +166,7 @@ func (t *table) idle(part int, since moment) (list []*session) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for h, s := range x.sessions {
-		if h == s.entry && s.lastSeen() < since { // the other entry is that of its other path
+		if s.lastSeen() < since && h == (path{s.conn.VIP, s.conn.Client}).hash(t.seed) { // not the entry of its other path
 			list = append(list, s)
 		}
 	}
