@@ -21,6 +21,7 @@ func (s *Session) feed(dir Direction, t *stream) {
 		}
 		if dir == FromClient && s.offered && t.mode == lineRead {
 			t.mode = lineCipher
+			t.watchAll(t.orig[t.line:t.scanned])
 		}
 		i := bytes.IndexByte(t.orig[t.scanned:], '\n')
 		if i < 0 {
@@ -158,9 +159,7 @@ func (s *Session) tooLong(dir Direction, t *stream) {
 		copy(t.head[:], line)
 		return
 	}
-	for _, c := range t.orig[t.line:t.scanned] {
-		t.watch(c)
-	}
+	t.watchAll(t.orig[t.line:t.scanned])
 	line = line[:min(len(line), maxLine)]
 	if mayBeActive(line) || verbUnknown(line) {
 		s.refuse(dir, CmdNone, ReasonTooLong, netip.AddrPort{})
@@ -211,6 +210,13 @@ const (
 	watchDelim
 	watchFamily
 )
+
+// watchAll looks at what of the line was read otherwise so far.
+func (t *stream) watchAll(b []byte) {
+	for _, c := range b {
+		t.watch(c)
+	}
+}
 
 // watch looks at the next byte, and tells whether it begins an argument behind an active verb: "PORT 10," or "EPRT |1|".
 // In what looks like TLS the verb is enough. Servers differ in which bytes that are not graphic they skip.

@@ -98,6 +98,7 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 		}
 		blank(first, first.line, k, 'x')
 	}
+	one := t.line == 0 && t.mode == lineRead // nothing of t has ended a line: it goes on with this one
 	t.orig = slices.Insert(t.orig, 0, b...)
 	t.base -= uint32(k)
 	if sure {
@@ -114,6 +115,9 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 		if t.editedTo == 0 || int32(first.editedTo-t.editedTo) > 0 {
 			t.editedTo = first.editedTo
 		}
+	}
+	if one {
+		t.line, t.mode, t.synced, t.unsure, t.seen, t.head = first.line, first.mode, first.synced, first.unsure, first.seen, first.head
 	}
 	s.started = 0
 }
