@@ -90,7 +90,7 @@ func (s *Session) acknowledge(from Direction, ack uint32, out []Verdict) []Verdi
 // ran, or as TLS records that are kept out of the queue. The sender of the segment after the gap repeats it then, but so
 // does one that wants to be taken at its word: of a client that counts only where nothing proves the contrary.
 func (s *Session) missing(dir Direction, t *stream, seg *Segment) bool {
-	if int32(seg.Seq-t.next()) > maxJump {
+	if int32(seg.Seq-t.next()) > maxJump || t.holds() && !s.stats.TLS {
 		s.event(Event{Kind: EventEarly, Dir: dir})
 		return false
 	}

@@ -88,7 +88,10 @@ func (s *Session) endLine(dir Direction, t *stream, end int) {
 // nextLine begins a line, of which the start is known or not.
 func (t *stream) nextLine(at int, known bool) {
 	t.line, t.scanned, t.mode, t.unsure, t.synced = at, at, lineRead, !known, known
-	t.seen, t.head = watch{}, [4]byte{}
+	t.head = [4]byte{}
+	if t.trouble != nil {
+		t.trouble.seen = [2]watch{}
+	}
 }
 
 // partLine looks at a line that has no end yet: all of the stream from t.line on. What may have to be changed is held.
@@ -197,8 +200,10 @@ func (s *Session) passTail(dir Direction, t *stream, end int) {
 
 // watch is how far a line that passes has come towards an active verb and the beginning of its argument.
 type watch struct {
+	word  [4]byte // the last graphic characters
 	step  uint8
 	delim byte
+	skip  uint8 // bytes of a Telnet command to come
 }
 
 // Steps of watch.
@@ -221,30 +226,47 @@ func (t *stream) watchAll(b []byte) {
 // watch looks at the next byte, and tells whether it begins an argument behind an active verb: "PORT 10," or "EPRT |1|".
 // In what looks like TLS the verb is enough. Servers differ in which bytes that are not graphic they skip.
 func (t *stream) watch(c byte) bool {
+	seen := &t.hitch().seen
+	plain := seen[0].next(c, t.mode == lineCipher)
+	w := &seen[1]
+	switch {
+	case w.skip > 0:
+		if w.skip--; w.skip == 1 && c < iacOpt || c == iac && w.skip == 1 {
+			w.skip = 0
+		}
+		return plain
+	case c == iac:
+		w.skip = 2
+		return plain
+	}
+	return w.next(c, t.mode == lineCipher) || plain
+}
+
+func (w *watch) next(c byte, cipher bool) bool {
 	if c <= ' ' || c >= 0x7f {
-		if t.seen.step == watchVerb {
-			t.seen.step = watchBlank
+		if w.step == watchVerb {
+			w.step = watchBlank
 		}
 		return false
 	}
-	copy(t.head[:], t.head[1:])
-	t.head[3] = c
-	if slices.Contains(active[:], string(bytes.ToUpper(t.head[:]))) {
-		t.seen.step = watchVerb
-		return t.mode == lineCipher
+	copy(w.word[:], w.word[1:])
+	w.word[3] = c
+	if slices.Contains(active[:], string(bytes.ToUpper(w.word[:]))) {
+		w.step = watchVerb
+		return cipher
 	}
-	was := t.seen
-	t.seen = watch{}
+	step, delim := w.step, w.delim
+	w.step, w.delim = watchNothing, 0
 	switch {
-	case (was.step == watchBlank || was.step == watchDigits) && isDigit(c):
-		t.seen.step = watchDigits
-	case was.step == watchDigits && c == ',':
+	case (step == watchBlank || step == watchDigits) && isDigit(c):
+		w.step = watchDigits
+	case step == watchDigits && c == ',':
 		return true
-	case was.step == watchBlank && !isLetter(c):
-		t.seen = watch{watchDelim, c}
-	case was.step == watchDelim && (c == '1' || c == '2'):
-		t.seen = watch{watchFamily, was.delim}
-	case was.step == watchFamily && c == was.delim:
+	case step == watchBlank && !isLetter(c):
+		w.step, w.delim = watchDelim, c
+	case step == watchDelim && (c == '1' || c == '2'):
+		w.step, w.delim = watchFamily, delim
+	case step == watchFamily && c == delim:
 		return true
 	}
 	return false

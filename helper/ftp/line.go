@@ -1,6 +1,9 @@
 package ftp
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // Telnet bytes (RFC 854; RFC 959, section 4.1.3: ABOR is preceded by IP and Synch).
 const (
@@ -181,6 +184,19 @@ func replyCode(line []byte) (code int, sep byte, ok bool) {
 		return 0, 0, false
 	}
 	return code, line[3], true
+}
+
+// startsLine reports whether b looks like the start of a line from dir, or of a TLS record.
+func startsLine(dir Direction, b []byte) bool {
+	if tlsRecord(b) {
+		return true
+	}
+	if dir == FromServer {
+		_, _, ok := replyCode(b)
+		return ok
+	}
+	v := scanVerb(splitEnd(b), true)
+	return v.clean && v.n >= 3 && v.n <= 4 && knownVerb(strings.ToUpper(string(b[v.start:v.end])))
 }
 
 // plausible reports whether b starts with a whole line that looks like FTP from dir.

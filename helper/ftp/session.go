@@ -120,6 +120,11 @@ func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32,
 	if dir == FromClient && s.looks[FromServer] && tlsRecord(seg.Payload) {
 		s.seesTLS(dir)
 	}
+	if !t.known && !s.fresh && !t.wary && !startsLine(dir, seg.Payload) {
+		// What comes before it may have been held by a helper that has ended: then it comes again, and first.
+		t.wary = true
+		return append(out, Verdict{Tag: tag, Action: Drop})
+	}
 	if !t.known {
 		// Only the server's acknowledgement says where a client's stream begins.
 		s.pickUp(dir, t, seg.Seq, s.fresh && !t.met && dir == FromServer)

@@ -32,6 +32,7 @@ type trouble struct {
 	last      time.Duration // when the last of held came
 	committed bool          // since then a part was let go, or could not be
 	gap       gap
+	seen      [2]watch   // what passTail has come to, with Telnet commands taken for such and not
 	later     []fragment // what went on beyond a gap, before the stream was started farther back
 }
 
@@ -76,13 +77,13 @@ type stream struct {
 	acked    uint32 // the highest acknowledgement of the other end, of bytes that came this way
 	heard    uint32 // client's: from here on the server has nothing that did not come this way; server's: what the client claims to have
 
-	head [4]byte  // where mode is not lineRead: the server's line's first bytes, the client's last graphic ones
-	seen watch    // what passTail has come to
+	head [4]byte  // first bytes of the current line, where mode is not lineRead
 	mode lineMode // of the current line
 	prev byte     // before orig[0]
 
 	known    bool // base is valid
 	met      bool // was known before
+	wary     bool // before a pick-up: a segment was let come again
 	synced   bool // the current line's start is known
 	unsure   bool // the current line may have begun before the pick-up
 	origin   bool // base is where the stream was picked up: nothing was discarded since
@@ -128,10 +129,7 @@ func (t *stream) append(b []byte, keep int) {
 		if t.mode == lineRead {
 			cut = min(cut, t.line)
 		}
-		if t.holds() {
-			cut = min(cut, t.index(t.trouble.held[0].seq))
-		}
-		if cut > 0 {
+		if cut = min(cut, t.firstHeld()); cut > 0 {
 			t.discard(cut)
 		}
 	}
@@ -171,6 +169,17 @@ func (t *stream) startsAfter(i int) bool {
 	return t.hasHeard && int32(t.base+uint32(i)-t.heard) >= 0 //nolint:gosec // an index
 }
 
+// firstHeld is the lowest position of a held segment, or the end of what is known.
+func (t *stream) firstHeld() int {
+	first := len(t.orig)
+	if t.trouble != nil {
+		for _, h := range t.trouble.held { // one that begins farther back may have come later
+			first = min(first, t.index(h.seq))
+		}
+	}
+	return first
+}
+
 // has tells whether the receiver has acknowledged everything before seq.
 func (t *stream) has(seq uint32) bool { return t.hasAcked && int32(t.acked-seq) >= 0 }
 
@@ -180,10 +189,7 @@ func (t *stream) trim() {
 		return
 	}
 	cut := min(t.index(t.acked), t.decided, t.line)
-	if t.holds() {
-		cut = min(cut, t.index(t.trouble.held[0].seq))
-	}
-	if cut <= 0 {
+	if cut = min(cut, t.firstHeld()); cut <= 0 {
 		return
 	}
 	t.discard(cut)

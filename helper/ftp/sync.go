@@ -98,7 +98,7 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 		}
 		blank(first, first.line, k, 'x')
 	}
-	one := t.line == 0 && t.mode == lineRead // nothing of t has ended a line: it goes on with this one
+	one := dir == FromClient && t.line == 0 && t.mode == lineRead // nothing of t has ended a line: it goes on with this one
 	t.orig = slices.Insert(t.orig, 0, b...)
 	t.base -= uint32(k)
 	if sure {
@@ -117,7 +117,10 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 		}
 	}
 	if one {
-		t.line, t.mode, t.synced, t.unsure, t.seen, t.head = first.line, first.mode, first.synced, first.unsure, first.seen, first.head
+		t.line, t.mode, t.synced, t.unsure, t.head = first.line, first.mode, first.synced, first.unsure, first.head
+		if first.trouble != nil {
+			t.hitch().seen = first.trouble.seen
+		}
 	}
 	s.started = 0
 }
