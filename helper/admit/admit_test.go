@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -43,7 +44,7 @@ func closed(t *testing.T, c net.Conn) bool {
 	}
 	b := make([]byte, 1)
 	n, err := c.Read(b)
-	if n == 0 && err == io.EOF {
+	if n == 0 && errors.Is(err, io.EOF) {
 		return true
 	}
 	if n != 1 {
