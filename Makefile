@@ -26,7 +26,7 @@ KERNEL_TESTS := ./rules/bind ./rules/kernel ./tests/golden ./tests/e2e ./helper/
 
 GOLANGCI := v2.15.0
 
-.PHONY: build demo test deps vet test-unit test-e2e test-vm test-boot test-all lint bench bench-helper bench-hostile bench-rules bench-vm bench-health bench-go fuzz install docs deb deb-check clean
+.PHONY: build demo test deps vet test-unit test-e2e test-vm test-boot test-all lint bench bench-helper bench-hostile bench-rules bench-vm bench-health bench-go refusals fuzz install docs deb deb-check clean
 
 build:
 	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/ftpvip ./cmd/ftpvip-demo
@@ -112,6 +112,15 @@ bench-health: build
 # Go's own benchmarks: allocations and nanoseconds of the parts.
 bench-go:
 	go test -run '^$$' -bench . -benchmem ./configs ./rules/... ./helper/... ./health
+
+# What real FTP servers do with a command that is spoilt at equal length; about a quarter of an hour. What is missing is
+# fetched, without being installed, or named. REFUSALS holds flags: -raw, -on SERVERS, -run FORMS.
+REFUSALS ?=
+refusals: deps
+	tests/refusals/servers $(CACHE)/refusals
+	mkdir -p $(TESTBIN)
+	go build -o $(TESTBIN)/refusals ./tests/refusals
+	$(TESTBIN)/refusals -servers $(CACHE)/refusals $(REFUSALS)
 
 # Each fuzz target for FUZZTIME, and the search of helper/ftp over SEARCH dialogues.
 FUZZTIME ?= 60s
