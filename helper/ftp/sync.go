@@ -54,7 +54,7 @@ func (s *Session) again(dir Direction, t *stream, at int, b []byte) again {
 	if t.hasHeard || t.skipped {
 		wait = certainTime
 	}
-	if t.repeats(t.base+uint32(at), s.now, wait) { //nolint:gosec // an index
+	if !t.holds() && t.repeats(t.base+uint32(at), s.now, wait) { //nolint:gosec // an index
 		return againStart // what was taken for the start is somebody else's, or the gap before it was none
 	}
 	s.event(Event{Kind: EventStale, Dir: dir})

@@ -184,7 +184,8 @@ func restOfEprt(b []byte) bool {
 // it may have another beginning of the line, from before the pick-up. Only the client's own address may go on.
 func (s *Session) unheard(t *stream, end int) bool {
 	line := t.orig[t.line:end]
-	if t.hasHeard || t.mode == linePoison || !namesAddress(line) {
+	known := t.synced && !t.unsure && t.hasHeard && int32(t.base+uint32(t.line)-t.heard) >= 0 //nolint:gosec // an index
+	if known || t.mode == linePoison || !namesAddress(line) {
 		return false
 	}
 	if cmd, at, ok := argument(line); ok {
