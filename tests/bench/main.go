@@ -125,7 +125,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	case given["rounds"]:
 	case o.hostile && o.short:
 		o.rounds = 1
-	case o.hostile, o.short:
+	case o.short:
 		o.rounds = shortRounds
 	}
 	if o.short && !given["for"] {
