@@ -54,7 +54,7 @@ func TestTLSFailed(t *testing.T) {
 	w.client("\x16\x03\x01nonsense")
 	w.server("550 TLS handshake failed\r\n")
 	w.client("PORT 10,2,0,99,195,80\r\n")
-	w.wantRefused(ReasonThirdParty)
+	w.wantRefused(ReasonUnsynced)
 }
 
 func TestAUTHRefused(t *testing.T) {
@@ -81,7 +81,7 @@ func TestImplicitTLS(t *testing.T) {
 	w.client("\x16\x03\x01\r\n")
 	w.server("220 ready\r\n")
 	w.client("PORT 10,2,0,99,195,80\r\n")
-	w.wantRefused(ReasonThirdParty)
+	w.wantRefused(ReasonUnsynced)
 }
 
 func TestRetransmissionAfterRewrite(t *testing.T) {
