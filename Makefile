@@ -146,7 +146,7 @@ install: build docs
 	install -D -m 0644 bin/docs/ftpvip.bash $(SHARE)/bash-completion/completions/ftpvip
 	install -D -m 0644 bin/docs/_ftpvip $(DESTDIR)$(ZSHDIR)/_ftpvip
 	install -D -m 0644 bin/docs/ftpvip.fish $(SHARE)/fish/vendor_completions.d/ftpvip.fish
-	install -D -m 0644 -t $(SHARE)/doc/ftpvip README.md CHANGELOG.md LICENSE
+	install -D -m 0644 -t $(SHARE)/doc/ftpvip README.md CHANGELOG.md SECURITY.md LICENSE
 	install -D -m 0644 configs/ftpvip.yaml $(SHARE)/doc/ftpvip/examples/ftpvip.yaml
 
 # Manual pages and shell completions, by a program for this machine, whatever the other is built for.

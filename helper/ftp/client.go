@@ -205,7 +205,7 @@ func neutralise(t *stream, n int) {
 		with = 'X'
 	}
 	b := bytes.Repeat([]byte{with}, n)
-	if k := max(gone, v.end); with == 'x' && v.command() == CmdPORT {
+	if k := max(gone, v.end); with == 'x' && v.command() != CmdEPRT {
 		for k < n && line[k] == ' ' {
 			k++
 		}

@@ -10,27 +10,33 @@
 //
 // # What is decided where the RFCs leave it open
 //
-// Early segments, beyond a gap, are dropped: TCP repeats them in order, and
-// nothing passes unread. When the sender repeats one of them three times over
-// half a second, the receiver has what is missing (it never came this way), and
-// the stream is picked up there.
+// What a receiver has taken is what its acknowledgements say. Early segments,
+// beyond a gap, are dropped: TCP repeats them in order, and nothing passes
+// unread. A gap is given up where the receiver has what is missing (it never
+// came this way), or where the sender repeats what follows for long; what is
+// before it never passes then, unless it is acknowledged.
 //
-// A pick-up in the middle (the helper was restarted, or the connection moved
-// here) needs no stored state. Whole lines at the start of a segment, or after
-// a line end, that look like FTP are the new start; a 227, 229 or 234 that
-// comes within 30 s may answer a command that was not seen. A session that
-// starts with the server's 220 is seen from its start: there the client's first
-// byte starts a line, and nothing but a line end starts another.
+// A session is seen from its start ([Fresh]) where conntrack saw its SYN while
+// the helper was listening: the server's first acknowledgement says where the
+// client's stream begins. Any other is picked up in the middle ([Midway]). There
+// the client's line may have begun before, and what could be the rest of a PORT,
+// EPRT, LPRT or LPSV is spoilt, line by line, until the server's acknowledgement
+// proves where lines start. A 227, 229 or 234 that comes within 30 s may answer
+// a command that was not seen.
 //
-// A line that may need a change is held until it is whole, 200 ms at most. Then
-// its part goes on in a form that can still be completed: a sender may be
-// waiting for the acknowledgement (RFC 896).
+// Nothing is complete before its line ends. Of a command without its end as
+// much goes on as can still be refused: the verb, and in two-arm mode the
+// client's own address and port. The rest is held. After 400 ms a part goes on
+// in a form that can be completed, because by then senders repeat themselves and
+// send nothing new; what has no such form is refused after 12 s.
 //
 // What policy refuses is turned, at equal length, into something that the other
-// end answers with an error at once: a command loses its argument, a reply
-// becomes a 425.
+// end answers with one error at once: a command becomes one that no server
+// knows, a reply becomes a 425. So does an announcement into which our address
+// does not fit. A 227 that nobody asked for loses its address.
 //
-// An opaque session (AUTH TLS with its 234, or TLS from the first byte) is
+// A session is opaque once the server's own TLS record stands in the place of a
+// reply; until then the client is read, whatever its bytes look like. It is
 // readable again when either end sends a segment of whole lines of plain FTP:
 // CCC itself is encrypted. After TLS, gaps are normal: the kernel keeps TLS
 // records out of the queue.
