@@ -99,15 +99,22 @@ func pausedClient(ctx context.Context, a *actor, p *pauses) error {
 			return err
 		}
 	}
-	return a.goesOn(ctx)
+	err := a.goesOn(ctx)
+	if err != nil && p.mayFail(err) {
+		err = a.goesOn(ctx)
+	}
+	return err
 }
 
-// mayFail tells whether a transfer may have failed: half of its announcement was said to another helper, and the
-// client heard of the failure.
+// mayFail tells whether a transfer may have failed: half of its announcement was said to another helper, or it came in
+// pieces to one that had seen nothing before, and the client heard of the failure.
 func (p *pauses) mayFail(err error) bool {
 	where, _ := p.where.Load().(string)
-	return strings.HasPrefix(where, "in ") && errors.Is(err, script.ErrTold)
+	return (strings.HasPrefix(where, "in ") || where == beforePieces) && errors.Is(err, script.ErrTold)
 }
+
+// beforePieces is the place from which on the client says PORT in pieces.
+const beforePieces = "after the transfer by PASV"
 
 // pausedPort says PORT in pieces.
 func pausedPort(ctx context.Context, a *actor, p *pauses) (func() (net.Conn, error), error) {

@@ -141,7 +141,11 @@ func (c *Client) Passive(ctx context.Context, mode client.Mode) (netip.AddrPort,
 		if err != nil {
 			return netip.AddrPort{}, err
 		}
-		return client.Parse227(reply)
+		at, err := client.Parse227(reply)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", ErrTold, err)
+		}
+		return at, err
 	}
 	reply, err := c.Command(ctx, "EPSV", "229")
 	if err != nil {

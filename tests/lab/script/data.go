@@ -14,8 +14,9 @@ import (
 	"ftpvip/tests/lab"
 )
 
-// dataPatience bounds the wait for a data connection, after which a server says 425.
-const dataPatience = 10 * time.Second
+// dataPatience bounds the wait for a data connection, after which a server says 425. An emulated machine that begins a
+// hundred dialogues needs more than ten seconds for the first.
+const dataPatience = 25 * time.Second
 
 // sendBuffer is a server's for data.
 const sendBuffer = 64 << 10
