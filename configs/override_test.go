@@ -129,6 +129,6 @@ func clearEnv(t testing.TB) {
 func helperOf(queues int, first uint16, carrier Carrier) Helper {
 	return Helper{
 		Queues: queues, FirstQueue: first, Carrier: carrier,
-		MaxDataPerClient: defaultMaxClient, MaxData: defaultMaxData,
+		MaxDataPerClient: defaultMaxClient, MaxData: DefaultMaxData,
 	}
 }

@@ -150,8 +150,10 @@ const (
 	defaultQueues     = 2
 	defaultFirstQueue = 2100
 	defaultMaxClient  = 256
-	defaultMaxData    = 16384
 )
+
+// DefaultMaxData is helper.max_data where the file does not say; the kernel may allow less.
+const DefaultMaxData = 16384
 
 func (c *checker) helper(raw rawHelper) Helper {
 	h := Helper{
@@ -160,7 +162,7 @@ func (c *checker) helper(raw rawHelper) Helper {
 		Carrier:    choose(c.report, raw.carrier, carriers, CarrierAuto),
 
 		MaxDataPerClient: or(raw.maxClient, defaultMaxClient),
-		MaxData:          or(raw.maxData, defaultMaxData),
+		MaxData:          or(raw.maxData, DefaultMaxData),
 		Metrics:          c.metrics(raw.metrics),
 	}
 	if last := int(h.FirstQueue) + h.Queues - 1; last > firstQueueBounds.max {

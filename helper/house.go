@@ -1,7 +1,9 @@
 package helper
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"slices"
 	"strconv"
@@ -9,6 +11,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+
+	"ftpvip/configs"
 )
 
 // How often the host's state is looked at, and a part of the table is swept for sessions whose ending went unheard (all of
@@ -48,8 +52,12 @@ func awaitedLimit(maxData int, room uint64) int {
 
 // examineLimit says that the limit in force is not helper.max_data.
 func (d *Daemon) examineLimit(maxData int) {
+	level := slog.LevelWarn
+	if maxData == configs.DefaultMaxData { // nobody asked for so many
+		level = slog.LevelInfo
+	}
 	if limit := d.view.Load().limits.MaxData; limit < maxData {
-		d.log.Warn("helper.max_data is above net.netfilter.nf_conntrack_expect_max, which is the limit in force; remedy: "+
+		d.log.Log(context.Background(), level, "helper.max_data is above net.netfilter.nf_conntrack_expect_max, which is the limit in force; remedy: "+
 			"sysctl -w net.netfilter.nf_conntrack_expect_max="+strconv.Itoa(maxData)+", then reload the helper",
 			"max_data", maxData, "nf_conntrack_expect_max", limit)
 	}

@@ -99,14 +99,14 @@ func (s *Session) activeCommand(t *stream, cmd Command, arg, n int) {
 	}
 	d := DataConn{Command: cmd, At: to, Port: to.Port(), To: to}
 	if !s.ends.OneArm() {
-		s.openTwoArm(t, d, arg, n)
+		s.openTwoArm(t, d, n)
 		return
 	}
 	s.openOneArm(t, d, e, arg, n)
 }
 
 // openTwoArm makes the expectation for a command that passes as it is.
-func (s *Session) openTwoArm(t *stream, d DataConn, arg, n int) {
+func (s *Session) openTwoArm(t *stream, d DataConn, n int) {
 	err := s.opener.Open(d)
 	switch {
 	case err == nil:
@@ -205,19 +205,16 @@ func neutralise(t *stream, n int) {
 		with = 'X'
 	}
 	b := bytes.Repeat([]byte{with}, n)
-	if k := max(gone, v.end); with == 'x' && v.command() != CmdEPRT {
-		for k < n && line[k] == ' ' {
-			k++
-		}
-		for i := k + 1; i < n-1; i++ {
-			b[i] = ','
-		}
-	}
 	from := v.start
 	if with == 'x' {
 		from = v.end
 		for from < n && line[from] == ' ' {
 			from++
+		}
+		if v.command() == CmdPORT && gone <= from {
+			for i := from + 1; i < n-1; i++ {
+				b[i] = ','
+			}
 		}
 	}
 	if from < n {

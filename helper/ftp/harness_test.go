@@ -228,13 +228,3 @@ func eq(t testing.TB, got, want string) {
 		t.Fatalf("got\n%q, want\n%q", got, want)
 	}
 }
-
-// obscured reports whether a line was refused for odd bytes.
-func (w *wire) obscured() bool {
-	for _, e := range w.events {
-		if e.Kind == EventRefused && e.Reason == ReasonObscured {
-			return true
-		}
-	}
-	return false
-}

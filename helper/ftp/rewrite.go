@@ -143,9 +143,6 @@ func portText(p uint16) string {
 	return strconv.Itoa(int(p>>8)) + "," + strconv.Itoa(int(p&255))
 }
 
-// portLen is the length of portText.
-func portLen(p uint16) int { return digits(p>>8) + 1 + digits(p&255) }
-
 // digits is the number of decimal digits of p.
 func digits(p uint16) int {
 	switch {

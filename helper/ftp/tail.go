@@ -125,7 +125,7 @@ func judgeTail(line []byte, whole bool) tailKind {
 		return tailOpen
 	}
 	word := strings.ToUpper(string(content[v.start:v.end]))
-	if v.clean && strings.HasSuffix("LPSV", word) && word != "LPSV" { // which is complete without an argument
+	if v.clean && (word == "V" || word == "SV" || word == "PSV") { // of LPSV, which is complete without an argument
 		return tailPoison
 	}
 	if !v.ended && !whole && v.clean {
@@ -182,20 +182,19 @@ func restOfEprt(b []byte) bool {
 
 // unheard spoils a client's line, up to end, that names an address, as long as the server has not said how much it has:
 // it may have another beginning of the line, from before the pick-up. Only the client's own address may go on.
-func (s *Session) unheard(t *stream, end int) bool {
+func (s *Session) unheard(t *stream, end int) {
 	line := t.orig[t.line:end]
 	known := t.synced && !t.unsure && t.hasHeard && int32(t.base+uint32(t.line)-t.heard) >= 0 //nolint:gosec // an index
 	if known || t.mode == linePoison || !namesAddress(line) {
-		return false
+		return
 	}
 	if cmd, at, ok := argument(line); ok {
 		own := s.ownText(cmd, line[at])
 		if n := min(len(own), len(line)-at); n > 0 && string(line[at:at+n]) == own[:n] {
-			return false
+			return
 		}
 	}
 	s.spoilTail(t)
-	return true
 }
 
 // namesAddress tells whether the argument of PORT, EPRT or LPRT, or a part of one that names a host, stands anywhere.
