@@ -205,7 +205,7 @@ func namesAddress(b []byte) bool {
 			text = append(text, c)
 		}
 	}
-	dotted := false
+	run, dotted := false, false // within hexadecimal digits, dots and colons; there was a dot or colon among them
 	for i, c := range text {
 		prev, next := byte(0), byte(0)
 		if i > 0 {
@@ -217,10 +217,14 @@ func namesAddress(b []byte) bool {
 		switch {
 		case c == ',' && isDigit(prev) && isDigit(next), (next == '1' || next == '2') && i+2 < len(text) && text[i+2] == c && !isDigit(c) && !isLetter(c):
 			return true
-		case c == '.' || c == ':':
+		case isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f':
+			run = true
+		case (c == '.' || c == ':') && run:
 			dotted = true
-		case dotted && !isDigit(c) && !isLetter(c) && isDigit(next):
+		case dotted && !isLetter(c) && isDigit(next):
 			return true
+		default:
+			run, dotted = false, false
 		}
 	}
 	return false
