@@ -129,3 +129,53 @@ func heapInUse() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// maxTalkedBytes is what a session may keep that has talked for long: what is acknowledged is forgotten.
+const maxTalkedBytes = 4000
+
+// TestMemoryAfterMuchTalk has sessions with hundreds of commands and a listing of many lines on the control connection behind
+// them.
+func TestMemoryAfterMuchTalk(t *testing.T) {
+	const sessions = 500
+	tracker := &crowdTracker{backend: netip.MustParseAddrPort("10.2.0.11:21"), vip: netip.MustParseAddrPort("192.0.2.10:21")}
+	d := New(testConfig(t), slog.New(slog.DiscardHandler), Options{})
+	d.elders.complete(1)
+	w := newWorker(2100)
+	w.tracker = tracker
+	listing := "211-Status\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 900) + "211 End\r\n"
+	var b []byte
+	before := heapInUse()
+	for i := range sessions {
+		client := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}), 40000)
+		conn, _ := tracker.Lookup(client, tracker.backend)
+		seq := [2]uint32{1000, 2000}
+		say := func(dir ftp.Direction, text string) {
+			for ; text != ""; text = text[min(len(text), 1400):] {
+				p, part := conn.paths()[dir], text[:min(len(text), 1400)]
+				b = rawSegment(b, p.src, p.dst, seq[dir], seq[1-dir], part)
+				seq[dir] += uint32(len(part))
+				d.handle(w, silentQueue{}, 1, b)
+			}
+		}
+		say(ftp.FromServer, "220 ready\r\n")
+		for range 200 {
+			say(ftp.FromClient, "CWD /a/folder/with/a/long/name/for/a/test\r\n")
+			say(ftp.FromServer, "250 Directory successfully changed, and more words than that.\r\n")
+		}
+		say(ftp.FromClient, "STAT\r\n")
+		say(ftp.FromServer, listing)
+		say(ftp.FromClient, "NOOP\r\n")
+		say(ftp.FromServer, "200 ok\r\n")
+	}
+	each := (heapInUse() - before) / sessions
+	t.Logf("a session that has talked keeps %d bytes", each)
+	if each > maxTalkedBytes {
+		t.Errorf("a session that has talked keeps %d bytes, at most %d are allowed", each, maxTalkedBytes)
+	}
+	if n := len(d.sessions.all()); n != sessions {
+		t.Fatalf("%d sessions, want %d", n, sessions)
+	}
+	for _, s := range d.sessions.all() {
+		s.end()
+	}
+}
