@@ -89,6 +89,7 @@ func TestAdversary(t *testing.T) {
 	t.Run("IAC within the verb", refusedCommand(ends4(), Policy{}, "PO\xff\xf1RT 10,2,0,99,195,80\r\n", ReasonObscured))
 	t.Run("IAC eats a letter", refusedCommand(ends4(), Policy{}, "\xffPORT 10,2,0,99,195,80\r\n", ReasonObscured))
 	t.Run("IAC option eats a letter", refusedCommand(ends4(), Policy{}, "\xff\xfdXPORT 10,2,0,99,195,80\r\n", ReasonThirdParty))
+	t.Run("IAC option eats the verb's first letter", refusedCommand(ends4(), Policy{}, "\xff\xfdPORT 10,2,0,99,195,80\r\n", ReasonObscured))
 	t.Run("LPRT", refusedCommand(ends4(), Policy{}, "LPRT 4,4,203,0,113,9,2,195,80\r\n", ReasonLongAddr))
 	t.Run("LPSV", refusedCommand(ends4(), Policy{}, "LPSV\r\n", ReasonLongAddr))
 

@@ -20,7 +20,7 @@ func (s *Session) clientLine(t *stream, end int) {
 	v := scanVerb(content, true)
 	cmd := v.command()
 	odd := !v.clean || !graphic(content[v.end:])
-	if isActive(content) && (odd || v.end < len(content) && content[v.end] != ' ') {
+	if isActive(content) && (odd || !v.active() || v.end < len(content) && content[v.end] != ' ') {
 		s.refuse(FromClient, cmd, ReasonObscured, netip.AddrPort{})
 		blank(t, t.line, end, 'X')
 		s.pending.push(awaitOther)

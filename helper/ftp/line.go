@@ -2,6 +2,7 @@ package ftp
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -44,6 +45,9 @@ func (v *verb) may(name string) bool {
 	}
 	return v.n <= len(name) && string(v.name[:v.n]) == name[:v.n]
 }
+
+// active reports whether the whole verb is one of the active ones.
+func (v *verb) active() bool { return slices.ContainsFunc(active[:], v.is) }
 
 // scanVerb finds the verb of a line. Servers differ in what they skip: with
 // telnet set, IAC sequences are skipped as RFC 854 has them; without, every
