@@ -136,6 +136,9 @@ func (s *Session) pickUp(dir Direction, t *stream, seq uint32, sure bool) {
 	case dir == FromClient && !s.accepted: // what the bytes before looked like says nothing
 		s.looks[FromClient], s.offered = false, false
 	}
+	if t.met && !sure { // commands may have gone by unseen
+		s.credit, s.since = true, s.now
+	}
 	t.reset(seq)
 	t.synced = sure || dir == FromServer
 	t.unsure = !sure
