@@ -19,7 +19,7 @@ const (
 // acknowledges more than the server has said is lying, or the table was away: then it repeats itself.
 func (s *Session) takes(dir Direction, t *stream, seg *Segment) bool {
 	o := &s.streams[1-dir]
-	if !o.known {
+	if !o.known || o.guess {
 		return true
 	}
 	ahead := int32(seg.Ack - o.next())
@@ -69,6 +69,7 @@ func (s *Session) acknowledge(from Direction, ack uint32, out []Verdict) []Verdi
 	switch {
 	case !t.known && !s.fresh: // what comes next is probably the start of a reply
 		s.pickUp(dir, t, ack, false)
+		t.guess = true
 		return out
 	case !t.known:
 		return out
@@ -90,7 +91,8 @@ func (s *Session) acknowledge(from Direction, ack uint32, out []Verdict) []Verdi
 // ran, or as TLS records that are kept out of the queue. The sender of the segment after the gap repeats it then, but so
 // does one that wants to be taken at its word: of a client that counts only where nothing proves the contrary.
 func (s *Session) missing(dir Direction, t *stream, seg *Segment) bool {
-	if int32(seg.Seq-t.next()) > maxJump || t.holds() && !s.stats.TLS {
+	// As long as the server has said nothing, what was taken for the client's stream may be somebody else's.
+	if int32(seg.Seq-t.next()) > maxJump && dir == FromClient && t.hasHeard || t.holds() && !s.stats.TLS {
 		s.event(Event{Kind: EventEarly, Dir: dir})
 		return false
 	}
@@ -125,7 +127,7 @@ func (t *stream) repeats(seq uint32, now, wait time.Duration) bool {
 func (s *Session) claims(ack uint32) bool {
 	t := &s.streams[FromServer]
 	ahead := int32(ack - t.next())
-	return t.known && ahead > 1 && ahead <= maxJump
+	return t.known && !t.guess && ahead > 1 && ahead <= maxJump
 }
 
 // pickUp starts a stream at seq, which is the start of a line for certain where sure is set.

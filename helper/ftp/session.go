@@ -117,6 +117,12 @@ func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32,
 	if opaque || len(seg.Payload) == 0 {
 		return append(out, Verdict{Tag: tag})
 	}
+	if t.guess { // now it is known
+		if d := int32(seg.Seq - t.base); d > maxHistory || d < -maxHistory {
+			t.known = false
+		}
+		t.guess = false
+	}
 	if dir == FromClient && s.looks[FromServer] && tlsRecord(seg.Payload) {
 		s.seesTLS(dir)
 	}

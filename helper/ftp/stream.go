@@ -83,6 +83,7 @@ type stream struct {
 
 	known    bool // base is valid
 	met      bool // was known before
+	guess    bool // base is only what a client acknowledges
 	wary     bool // before a pick-up: a segment was let come again
 	synced   bool // the current line's start is known
 	unsure   bool // the current line may have begun before the pick-up
