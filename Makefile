@@ -50,7 +50,7 @@ test-unit:
 	go test $$(go list ./... | grep -v -e /tests/e2e$$ -e /tests/vm$$)
 
 test-e2e: build
-	FTPVIP_BIN=$(CURDIR)/bin/ftpvip go test -timeout 15m ./tests/e2e
+	FTPVIP_BIN=$(CURDIR)/bin/ftpvip go test -timeout 30m ./tests/e2e
 
 # The same test binaries, inside Debian's stock kernel.
 test-vm: build
