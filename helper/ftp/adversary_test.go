@@ -110,6 +110,26 @@ func TestAdversary(t *testing.T) {
 	t.Run("229 with an address", refusedReply(ends4(), "229 Entering Extended Passive Mode (|1|10.2.0.12|6446|)\r\n", ReasonMalformed))
 }
 
+// TestTelnetEatsTheLineEnd: to a server that takes Telnet commands out before it looks for lines, IAC DO LF is a command.
+func TestTelnetEatsTheLineEnd(t *testing.T) {
+	for _, cmd := range []string{"P\xff\xfd\nORT 10,2,0,99,195,80\r\n", "PO\xff\nRT 10,2,0,99,195,80\r\n", "PORT \xff\xfb\n10,2,0,99,195,80\r\n"} {
+		for i := range cmd {
+			w := greeted(t, ends4(), Policy{})
+			w.client(cmd[:i])
+			w.client(cmd[i:])
+			got := w.toBackend()
+			sameLen(t, cmd, got)
+			if strings.Contains(got, "10,2") {
+				t.Errorf("cut at %d, %q passed", i, got)
+			}
+			w.wantOpened(0)
+		}
+	}
+	w := greeted(t, ends4(), Policy{})
+	w.client("CWD \xff\xff\r\n\xff\xff\nPORT 203,0,113,9,195,80\r\n") // a byte of data
+	w.wantOpened(1)
+}
+
 // isLegal reports whether some server may take a line for PORT or EPRT.
 func isLegal(line string) bool {
 	for _, piece := range strings.FieldsFunc(line, func(r rune) bool { return r == '\r' || r == '\n' }) {

@@ -21,7 +21,9 @@ func (s *Session) feed(dir Direction, t *stream) {
 		}
 		if dir == FromClient && s.offered && t.mode == lineRead {
 			t.mode = lineCipher
-			t.watchAll(t.orig[t.line:t.scanned])
+			if t.watchAll(t.orig[t.line:t.scanned]) { // begun before TLS was on offer
+				s.spoilTail(t)
+			}
 		}
 		i := bytes.IndexByte(t.orig[t.scanned:], '\n')
 		if i < 0 {
@@ -82,7 +84,25 @@ func (s *Session) endLine(dir Direction, t *stream, end int) {
 		s.started = 0
 	}
 	t.decided = max(t.decided, end)
+	eaten := dir == FromClient && telnetEnds(t.orig[t.line:end])
 	t.nextLine(end, dir == FromServer || t.startsAfter(end-1))
+	if eaten { // to some servers what follows belongs to the line before
+		s.refuse(dir, CmdNone, ReasonObscured, netip.AddrPort{})
+		t.mode = linePoison
+	}
+}
+
+// telnetEnds tells whether the LF of a line is part of a Telnet command (RFC 854): IAC LF, or IAC DO LF.
+func telnetEnds(line []byte) bool {
+	n := len(line) - 1
+	if n > 0 && line[n-1] >= iacOpt && line[n-1] != iac {
+		n--
+	}
+	k := 0
+	for k < n && line[n-1-k] == iac { // IAC IAC is a byte of data
+		k++
+	}
+	return k%2 == 1
 }
 
 // nextLine begins a line, of which the start is known or not.
@@ -217,10 +237,11 @@ const (
 )
 
 // watchAll looks at what of the line was read otherwise so far.
-func (t *stream) watchAll(b []byte) {
+func (t *stream) watchAll(b []byte) (found bool) {
 	for _, c := range b {
-		t.watch(c)
+		found = t.watch(c) || found
 	}
+	return found
 }
 
 // watch looks at the next byte, and tells whether it begins an argument behind an active verb: "PORT 10," or "EPRT |1|".
