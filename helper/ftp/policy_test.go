@@ -212,3 +212,15 @@ func TestPolicy(t *testing.T) {
 		}
 	})
 }
+
+// TestNamesAddress: in a line whose start nobody knows, what may be the rest of an argument is told from what is not.
+func TestNamesAddress(t *testing.T) {
+	for line, want := range map[string]bool{
+		"PASS [2001:db8:1::12]:60019": false, "PASS me@192.0.2.1": false, "RETR a.b-c": false, "CWD /a/1/b": false, "RETR 2026.11.26": false,
+		"xx 10,2,1,12,8,174": true, "x|1|10.2.0.1|500|": true, "x2.0.1|5000|": true, "2001:db8::1|500|": true, "MDTM 20261126101010 f": false,
+	} {
+		if got := namesAddress([]byte(line)); got != want {
+			t.Errorf("%q: %v, want %v", line, got, want)
+		}
+	}
+}

@@ -215,7 +215,9 @@ func namesAddress(b []byte) bool {
 			next = text[i+1]
 		}
 		switch {
-		case c == ',' && isDigit(prev) && isDigit(next), (next == '1' || next == '2') && i+2 < len(text) && text[i+2] == c && !isDigit(c) && !isLetter(c):
+		case c == ',' && isDigit(prev) && isDigit(next):
+			return true
+		case (next == '1' || next == '2') && i+2 < len(text) && text[i+2] == c && !isDigit(c) && !isLetter(c) && startsHost(text[i+3:]):
 			return true
 		case isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f':
 			run = true
@@ -228,6 +230,12 @@ func namesAddress(b []byte) bool {
 		}
 	}
 	return false
+}
+
+// startsHost tells whether text begins with an address, as far as a dot or colon.
+func startsHost(b []byte) bool {
+	n := len(b) - len(bytes.TrimLeft(b, "0123456789abcdefABCDEF"))
+	return n > 0 && n < len(b) && (b[n] == '.' || b[n] == ':')
 }
 
 // restOfActive tells whether a word is the end of an active verb.
