@@ -133,7 +133,9 @@ func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32,
 	}
 	if !t.known {
 		// Only the server's acknowledgement says where a client's stream begins.
-		s.pickUp(dir, t, seg.Seq, s.fresh && !t.met && dir == FromServer)
+		c := seg.Payload[0]
+		begins := c >= '1' && c <= '6' || tlsByte(c) // as replies do; another segment of the greeting's may have been faster
+		s.pickUp(dir, t, seg.Seq, s.fresh && !t.met && dir == FromServer && begins)
 		if !s.fresh && len(seg.Payload) == 1 {
 			// A keepalive repeats the byte before, with any value (RFC 9293, section 3.8.4): it is not read.
 			t.base++
