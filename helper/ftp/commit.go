@@ -65,8 +65,8 @@ func (s *Session) commitPort(b []byte) int {
 	if i < 0 {
 		return s.portGoes(b)
 	}
-	if s.portGoes(b[:i+1]) != i+1 || i+1 == len(b) {
-		return s.portGoes(b[:i+1])
+	if n := s.portGoes(b[:i+1]); n <= i || i+1 == len(b) {
+		return n
 	}
 	to, octal, ok := parsePort([]byte("1,1,1,1," + strings.TrimSuffix(string(b), "\r")))
 	if !ok || octal {
