@@ -18,7 +18,7 @@ const (
 	lockRound  = "health.lock" // held for a whole round of health checks
 )
 
-// lockWait is how long a command waits for another one that changes things.
+// lockWait is how long a command waits for another one that changes things; for each, where there are many.
 const lockWait = 30 * time.Second
 
 // errLocked says that another process holds a lock.
@@ -51,8 +51,8 @@ func (a *app) openStateDir() (*statedir.Dir, error) {
 	return d, nil
 }
 
-// lock takes a lock of the state directory, waiting for it as long as said. The kernel drops the lock with the
-// process, so nothing is left after a kill.
+// lock takes a lock of the state directory, waiting as long as said for the process that has it: the time begins anew
+// when another one takes it. The kernel drops the lock with the process, so nothing is left after a kill.
 func (a *app) lock(ctx context.Context, name string, wait time.Duration) (unlock func(), err error) {
 	dir, err := a.openStateDir()
 	if err != nil {
@@ -64,14 +64,20 @@ func (a *app) lock(ctx context.Context, name string, wait time.Duration) (unlock
 		return nil, fmt.Errorf("opening the lock: %w", err)
 	}
 	path := f.Name()
-	deadline := time.Now().Add(wait)
+	deadline, taken := time.Now().Add(wait), time.Time{}
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
+			if err := f.Truncate(0); err != nil { // it is empty: this sets the time at which it was taken
+				return nil, errors.Join(fmt.Errorf("saying when %s was taken: %w", path, err), f.Close())
+			}
 			return func() { _ = f.Close() }, nil // closing unlocks
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), f.Close())
+		}
+		if info, err := f.Stat(); err == nil && info.ModTime().After(taken) {
+			deadline, taken = time.Now().Add(wait), info.ModTime()
 		}
 		if time.Now().After(deadline) {
 			return nil, errors.Join(fmt.Errorf("%w: it holds %s for more than %s; see who with: fuser %s",
