@@ -50,7 +50,9 @@ test-unit:
 	go test $$(go list ./... | grep -v -e /tests/e2e$$ -e /tests/vm$$)
 
 test-e2e: build
-	FTPVIP_BIN=$(CURDIR)/bin/ftpvip go test -timeout 30m ./tests/e2e
+	mkdir -p $(TESTBIN)
+	go test -c -o $(TESTBIN)/e2e.test ./tests/e2e
+	FTPVIP_BIN=$(CURDIR)/bin/ftpvip tests/e2e/each $(TESTBIN)/e2e.test
 
 # The same test binaries, inside Debian's stock kernel.
 test-vm: build
