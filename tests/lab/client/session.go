@@ -18,7 +18,7 @@ import (
 )
 
 // timeout bounds every single step of a session.
-const timeout = 15 * time.Second
+const timeout = 30 * time.Second
 
 // Session is an FTP control connection, logged in as anonymous. It is not for concurrent use.
 type Session struct {

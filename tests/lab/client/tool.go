@@ -109,7 +109,7 @@ func (t Tool) Do(ctx context.Context, host *lab.Namespace, j Job) (lab.Result, e
 }
 
 // idle is how many seconds a tool may wait for anything.
-const idle = "10"
+const idle = "30"
 
 func curl(j Job) lab.Command {
 	args := []string{"curl", "-q", "--fail-early"}
