@@ -46,7 +46,7 @@ vet:
 
 # The packages that need neither the lab's servers nor the emulator.
 test-unit: ## tests of packages, without the lab
-	go test $$(go list ./... | grep -v -e /tests/e2e$$ -e /tests/vm$$)
+	go test -json $$(go list ./... | grep -v -e /tests/e2e$$ -e /tests/vm$$) | go run ./tests/summary
 
 test-e2e: build ## end to end here: real servers and clients in a lab (root)
 	mkdir -p $(TESTBIN)
