@@ -38,15 +38,12 @@ if [ "$(grep -c "$name" "$TRACE")" -le "${left:-0}" ]; then echo "x_test.go:1: $
 		{"two fail", "TestA 1\nTestC 1\n", true, 6, "did not come again"},
 		{"too many fail", "TestA 1\nTestC 1\nTestD 1\n", false, 4, "x_test.go:1: TestD is wrong"},
 	}
-	script, err := os.ReadFile("kernel-tests")
-	if err != nil {
-		t.Fatal(err)
-	}
+	script, order := source(t, "kernel-tests"), source(t, "../e2e/order")
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
 			for name, text := range map[string]string{
-				"tests/vm/kernel-tests": string(script), "tests/vm/run": run, "bin/e2e.test": binary,
+				"tests/vm/kernel-tests": script, "tests/e2e/order": order, "tests/vm/run": run, "bin/e2e.test": binary,
 				"e2e/README": "", "failures": tt.failures, "trace": "",
 			} {
 				path := filepath.Join(dir, name)
@@ -74,5 +71,45 @@ if [ "$(grep -c "$name" "$TRACE")" -le "${left:-0}" ]; then echo "x_test.go:1: $
 				t.Errorf("%d runs, want %d:\n%s", n, tt.runs, trace)
 			}
 		})
+	}
+}
+
+func source(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestEach: every test that the pattern names runs, and one that fails is told of.
+func TestEach(t *testing.T) {
+	const binary = `#!/bin/bash
+if [ "$1" = -test.list ]; then printf 'TestA\nTestB\nTestWatchdog\n'; exit; fi
+if [ "$2" = '^TestB$' ]; then echo "x_test.go:1: B is wrong"; exit 1; fi
+`
+	path := filepath.Join(t.TempDir(), "e2e.test")
+	if err := os.WriteFile(path, []byte(binary), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		pattern string
+		ok      bool
+		says    []string
+	}{
+		{".", false, []string{"ok   TestA", "ok   TestWatchdog", "x_test.go:1: B is wrong", "FAIL TestB", "each: failed: TestB"}},
+		{"A|Watch", true, []string{"ok   TestA", "ok   TestWatchdog"}},
+		{"Nothing", false, []string{"each: no tests like 'Nothing'"}},
+	} {
+		out, err := exec.CommandContext(t.Context(), "../e2e/each", path, tt.pattern).CombinedOutput()
+		if (err == nil) != tt.ok {
+			t.Errorf("%s: %v\n%s", tt.pattern, err, out)
+		}
+		for _, want := range tt.says {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("%s: it does not say %q:\n%s", tt.pattern, want, out)
+			}
+		}
 	}
 }
