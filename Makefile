@@ -22,7 +22,7 @@ KERNEL_TESTS := ./rules/bind ./rules/kernel ./tests/golden ./tests/e2e ./helper/
 
 GOLANGCI := v2.15.0
 
-.PHONY: help build demo test deps vet test-unit test-e2e test-vm test-boot test-all lint bench bench-helper bench-hostile bench-rules bench-vm bench-health bench-go refusals fuzz install docs deb deb-check clean
+.PHONY: help build demo test deps vet checks test-unit test-race test-e2e test-vm test-boot test-all lint bench bench-helper bench-hostile bench-rules bench-vm bench-health bench-go refusals fuzz install docs deb deb-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +33,10 @@ build: ## the program and the demo, in bin/
 demo: build ## a lab of network namespaces, files moved through a VIP, the result shown (root)
 	bin/ftpvip-demo
 
-test: deps build vet test-unit test-e2e deb-check test-vm ## unit tests, end to end here and in a stock kernel under qemu, the package (root)
+# The end-to-end tests wait most of their time, so what only computes goes on beside them, and gives way to them.
+test: deps build vet test-unit ## all checks, unit tests, end to end here and in a stock kernel under qemu, the package (root)
+	$(MAKE) --jobs 2 --output-sync=target checks test-e2e
+	$(MAKE) deb-check test-vm
 
 test-all: test test-boot ## that, and a Debian that boots, is upgraded and purged under qemu (root)
 
@@ -47,6 +50,13 @@ vet:
 # The packages that need neither the lab's servers nor the emulator.
 test-unit: ## tests of packages, without the lab
 	go test -json $$(go list ./... | grep -v -e /tests/e2e$$ -e /tests/vm$$) | go run ./tests/summary
+
+checks: ## the linter, the race detector, and each fuzz target for a moment
+	nice $(MAKE) lint test-race
+	nice tests/fuzz 10s 0
+
+test-race: ## tests of what runs concurrently, with the race detector (a C compiler)
+	CGO_ENABLED=1 go test -race ./helper/... ./health/...
 
 test-e2e: build ## end to end here: real servers and clients in a lab (root)
 	mkdir -p $(TESTBIN)
