@@ -46,10 +46,15 @@ func (w *world) start() {
 	case w.label == 1:
 		how = Encrypted
 	}
-	w.gen++
-	w.up, w.spoken = true, [2]bool{}
-	w.trace("helper %d starts, %d", w.gen, how)
 	w.eng = NewSession(&w.addrs, &w.policy, how, w)
+	w.up = true
+	if len(w.memory) > 0 && !w.forgets && w.eng.Recall(w.memory) {
+		w.trace("helper %d goes on", w.gen) // what it knows is as if it had never ended
+	} else {
+		w.gen++
+		w.spoken = [2]bool{}
+		w.trace("helper %d starts, %d", w.gen, how)
+	}
 	if w.log != nil {
 		w.eng.OnEvent(func(e Event) { w.trace("  %v %v %v", e.Kind, e.Reason, e.Command) })
 	}
@@ -112,6 +117,7 @@ func (w *world) expire() {
 
 // verdicts carries out what the engine decided.
 func (w *world) verdicts() {
+	w.memory = w.eng.Memory(w.memory[:0])
 	for i := range w.out {
 		v := &w.out[i]
 		k := len(w.held) - 1

@@ -18,6 +18,8 @@ var (
 	searchN    = flag.Int("search.n", 5000, "dialogues that TestSearch makes up")
 	searchFrom = flag.Uint64("search.from", 1, "the first one")
 	searchSeed = flag.Uint64("search.seed", 0, "show this one")
+	searchLost = flag.Bool("search.lost", false, "what a helper remembers is lost where it ends")
+	searchList = flag.Bool("search.list", false, "list all finds, one a line, instead of judging their number")
 )
 
 // searcher has what is used for one dialogue after the other.
@@ -26,6 +28,7 @@ type searcher struct {
 	honest  honest
 	hostile hostile
 	dice    dice
+	forgets bool // what an engine remembers is never there for the next one; otherwise it is in most dialogues
 }
 
 // run makes up a dialogue and carries it out.
@@ -33,6 +36,7 @@ func (s *searcher) run(seed uint64, bytes []byte, log *strings.Builder) *world {
 	w := &s.w
 	s.dice = dice{state: seed, bytes: bytes}
 	s.setUp(log)
+	w.forgets = s.forgets || seed%20 == 19
 	d := w.dice
 	legitimate := d.chance(50)
 	if legitimate {
@@ -78,7 +82,7 @@ func (s *searcher) setUp(log *strings.Builder) {
 	d := &s.dice
 	s.w = world{
 		dice: d, log: log, heap: old.heap[:0], held: old.held[:0], out: old.out[:0], scratch: old.scratch, arena: old.arena[:0],
-		opens: old.opens[:0], restarts: old.restarts[:0], ends: old.ends, server: old.server, sent: old.sent, sentGen: old.sentGen, firsts: old.firsts,
+		opens: old.opens[:0], restarts: old.restarts[:0], memory: old.memory[:0], ends: old.ends, server: old.server, sent: old.sent, sentGen: old.sentGen, firsts: old.firsts,
 	}
 	w := &s.w
 	for i := range w.sent {
@@ -172,7 +176,7 @@ type find struct {
 // TestSearch: whatever is said, however it is cut, lost, repeated and delayed, no server reads an address that it must
 // not, no client reads the server's own, and every legitimate transfer can be had.
 func TestSearch(t *testing.T) {
-	var s searcher
+	s := searcher{forgets: *searchLost}
 	if *searchSeed != 0 {
 		text := s.show(*searchSeed)
 		t.Log("\n" + text)
@@ -187,6 +191,10 @@ func TestSearch(t *testing.T) {
 		if w.kind == "" {
 			return
 		}
+		if *searchList {
+			fmt.Printf("find\t%s\t%d\t%d restarts\t%s\n", w.kind, seed, len(w.restarts), w.what)
+			return
+		}
 		f := finds[w.kind]
 		if f == nil {
 			f = &find{events: w.no + 1}
@@ -199,12 +207,15 @@ func TestSearch(t *testing.T) {
 	}
 	old, open := seeds(t)
 	for _, seed := range old {
-		if !open[seed] {
-			try(seed)
-		} else if w := s.run(seed, nil, nil); w.kind == "" {
-			t.Logf("%d is no fault any more: take its question mark away", seed)
+		for _, s.forgets = range [...]bool{true, false} {
+			if !open[seed] {
+				try(seed)
+			} else if w := s.run(seed, nil, nil); w.kind == "" {
+				t.Logf("%d is no fault any more, with forgets %v", seed, s.forgets)
+			}
 		}
 	}
+	s.forgets = *searchLost
 	for i := range *searchN {
 		try(*searchFrom + uint64(i))
 	}

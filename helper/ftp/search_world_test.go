@@ -67,10 +67,12 @@ type world struct {
 	// This host.
 	eng      *Session
 	up       bool
-	bypass   bool  // with no helper packets pass unread
-	gen      uint8 // of the engine, from 1 on
-	gone     bool  // the first helper was there after the connection
-	label    uint8 // 0 never, 1 in TLS, 2 readable after TLS
+	memory   []byte // what the engine remembers, as of its latest verdicts
+	forgets  bool   // a helper that starts does not get it
+	bypass   bool   // with no helper packets pass unread
+	gen      uint8  // of the engine, from 1 on
+	gone     bool   // the first helper was there after the connection
+	label    uint8  // 0 never, 1 in TLS, 2 readable after TLS
 	held     []waiting
 	tag      uint32
 	out      []Verdict
