@@ -81,7 +81,7 @@ func (s *Session) endLine(dir Direction, t *stream, end int) {
 		s.longLine(dir, t)
 	}
 	if dir == FromServer {
-		s.started = 0
+		s.slow = slow{}
 	}
 	t.decided = max(t.decided, end)
 	eaten := dir == FromClient && telnetEnds(t.orig[t.line:end])

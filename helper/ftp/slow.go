@@ -8,7 +8,7 @@ import (
 
 // A 227 that comes so slowly that its parts have to go on one by one is rewritten as it comes: ours stands for the
 // backend's address as soon as that begins, and the port's digits go as they are, in the hope that the port is to be had.
-// Session.started counts the bytes of address, port and what follows that have gone on.
+// Session.slow is how far that has come.
 
 // commitReply lets a part of a 227 or 229 go. With last set it is the end: what cannot go is blanked.
 func (s *Session) commitReply(t *stream, last bool) {
@@ -24,9 +24,9 @@ func (s *Session) commitReply(t *stream, last bool) {
 			t.decided = len(t.orig)
 			return
 		}
-		if out, started, ok := s.lay227(t, content, k, false); ok {
+		if out, slow, ok := s.lay227(t, content, k, false); ok {
 			t.edit(t.line+k, out)
-			s.started = started
+			s.slow = slow
 			t.decided = len(t.orig)
 			return
 		}
@@ -41,61 +41,93 @@ func (s *Session) commitReply(t *stream, last bool) {
 }
 
 // lay227 writes what goes on for content, a 227 as far as it has come, after its first k bytes, which are gone. It
-// returns what Session.started is then. It is not ok where that cannot be completed to a line that any client reads.
+// returns what Session.slow is then. It is not ok where that cannot be completed to a line that any client reads.
 // With whole set nothing more comes.
-func (s *Session) lay227(t *stream, content []byte, k int, whole bool) (out []byte, started uint16, ok bool) {
-	ours := s.advertised()
-	if !ours.Is4() || !s.ends.Backend.Addr().Is4() {
-		return nil, 0, false
+func (s *Session) lay227(t *stream, content []byte, k int, whole bool) (out []byte, p slow, ok bool) {
+	if !s.advertised().Is4() || !s.ends.Backend.Addr().Is4() {
+		return nil, p, false
 	}
-	addr := sixText(ours)
 	rest, avail := content[k:], len(content)-k
 	at := bytes.IndexAny(content[4:], "0123456789") + 4
 	if at < 4 { // text, which could have made room
-		return rest, 0, true
+		return rest, p, true
 	}
 	n, port, after, ok := s.named(content[at:])
 	if !ok {
-		return nil, 0, false
+		return nil, p, false
 	}
-	likely := n // length of what stands for addr
 	if n == 0 {
-		likely = s.likely(content[at:])
+		n = s.likely(content[at:])
 	}
-	body := addr + port + after
-	if whole && s.started > 0 && len(addr)+len(port)-int(s.started) > avail {
-		return nil, 0, false
+	if p = s.slow; p.text != "" {
+		p.widen(n - p.length)
+	} else if at < k {
+		return nil, p, false
+	} else {
+		p = s.lead(content[k:at], t.out(t.line, t.line+k)[k-1], n)
 	}
-	if s.started > 0 {
-		body = body[min(int(s.started), len(body)):]
-		if len(body) < avail && !whole {
-			return nil, 0, false
+	if over := len(p.text) + len(port) - p.gone - avail; whole && over > 0 { // a port of fewer digits may do
+		if over >= len(port) {
+			return nil, p, false
 		}
-		return append([]byte(body), bytes.Repeat([]byte{' '}, max(avail-len(body), 0))...)[:avail],
-			s.started + uint16(min(avail, len(body))), true //nolint:gosec // maxLine at most
+		port, after = port[:len(port)-over], ""
 	}
-	if at < k {
-		return nil, 0, false
+	p.port = port
+	line := p.text + port + after
+	line = line[min(p.gone, len(line)):]
+	if len(line) < avail && !whole {
+		return nil, p, false
 	}
-	text, paren := strings.CutSuffix(string(content[k:at]), "(")
+	p.gone += min(avail, len(line))
+	line += strings.Repeat(" ", max(avail-len(line), 0))
+	return []byte(line[:avail]), p, true
+}
+
+// slow is how far a 227 has gone on that comes in slow pieces.
+type slow struct {
+	text   string // what stands for our address and what is before it, from where it began to differ; "" where nothing has
+	length int    // of the backend's address, for which it makes up
+	gone   int    // bytes of text, of the port and of what follows
+	port   string // as it is announced
+}
+
+// lead begins a line in which an address of n bytes follows after words, and prev is what has gone on before these.
+func (s *Session) lead(words []byte, prev byte, n int) slow {
+	addr := sixText(s.advertised())
+	text, paren := strings.CutSuffix(string(words), "(")
 	mark := "("
 	if t, equals := strings.CutSuffix(text, "="); equals && !paren {
 		text, paren, mark = t, true, "=" // "227 =h1,..." stays together
 	}
-	more := likely - len(addr) // bytes before the address that it leaves or takes
-	if more > 0 && text == "" && !paren && t.out(t.line, t.line+k)[k-1] != ' ' {
-		return nil, 0, false // blanks after the parenthesis, which not every client takes
+	p := slow{text: addr, length: n}
+	more := n - len(addr) // bytes before the address that it leaves or takes
+	if more > 0 && text == "" && !paren && prev != ' ' {
+		p.length = len(addr)
+		p.widen(more) // blanks after a parenthesis not every client takes
+		return p
 	}
 	lead := string(trimText(cleanText([]byte(text)), max(len(text)+min(more, 0), 0)))
 	lead += strings.Repeat(" ", max(len(text)+more-len(lead), 0))
 	if paren {
 		lead += mark
 	}
-	line := lead + body
-	if len(line) < avail {
-		line += strings.Repeat(" ", avail-len(line))
+	p.text = lead + addr
+	return p
+}
+
+// widen makes up for an address that is longer than it seemed at first: with zeros before numbers of our own that have
+// not gone on, of those below 8, which no reader takes for octal.
+func (p *slow) widen(more int) {
+	for i := len(p.text) - 2; i >= p.gone && more > 0; i-- {
+		c := p.text[i]
+		if c < '0' || c > '7' || p.text[i+1] != ',' || i > 0 && isDigit(p.text[i-1]) {
+			continue
+		}
+		k := min(more, 2)
+		p.text = p.text[:i] + "00"[:k] + p.text[i:]
+		p.length += k
+		more -= k
 	}
-	return []byte(line[:avail]), uint16(max(avail-len(lead), 0)), whole || avail <= len(lead+body) //nolint:gosec // maxLine at most
 }
 
 // likely is the length of the address that digits begin, of those that the backend may name.
@@ -152,12 +184,13 @@ func (s *Session) finish227(t *stream, n int, d DataConn, named netip.AddrPort) 
 	if k >= n { // only its end was missing
 		k = n
 	}
-	out, _, ok := s.lay227(t, content, k, true)
-	if !ok {
+	out, p, ok := s.lay227(t, content, k, true)
+	at, _, valid := parsePort([]byte("1,1,1,1," + p.port))
+	if !ok || !valid {
 		s.refuseReply(t, n, d.Command, ReasonTooSlow, named, nil)
 		return
 	}
-	port, why, err := s.open(d, d.Port, portChoice{only: true})
+	port, why, err := s.open(d, at.Port(), portChoice{only: true})
 	if port == 0 {
 		s.refuseReply(t, n, d.Command, why, named, err)
 		return

@@ -122,7 +122,7 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 			t.hitch().seen = first.trouble.seen
 		}
 	}
-	s.started = 0
+	s.slow = slow{}
 }
 
 // endsIn tells whether the lines of b end a multi-line reply.
