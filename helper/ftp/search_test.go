@@ -206,6 +206,9 @@ func TestSearch(t *testing.T) {
 		}
 	}
 	old, open := seeds(t)
+	if *searchList {
+		old = nil
+	}
 	for _, seed := range old {
 		for _, s.forgets = range [...]bool{true, false} {
 			if !open[seed] {

@@ -98,7 +98,10 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 		}
 		blank(first, first.line, k, 'x')
 	}
-	one := dir == FromClient && t.line == 0 && t.mode == lineRead // nothing of t has ended a line: it goes on with this one
+	one := t.line == 0 && t.mode == lineRead // nothing of t has ended a line: it goes on with this one
+	if dir == FromServer && one {
+		one = first.line < k && first.orig[first.line] >= '1' && first.orig[first.line] <= '6' // as replies begin
+	}
 	t.orig = slices.Insert(t.orig, 0, b...)
 	t.base -= uint32(k)
 	if sure {
