@@ -1,7 +1,7 @@
 // Package helper is the conntrack helper as a daemon: it reads FTP control packets from NFQUEUE, lets
 // helper/ftp decide what becomes of them, creates the expectations that helper/ftp asks for, and gives the
-// packets back. It keeps nothing that conntrack and TCP do not know as well: after a restart it picks running
-// sessions up in the middle.
+// packets back. What of a line has gone on is kept in a file for the next helper; all else conntrack and TCP know as
+// well: after a restart it picks running sessions up in the middle.
 package helper
 
 import (
@@ -20,12 +20,14 @@ import (
 	"ftpvip/helper/live"
 	"ftpvip/helper/metrics"
 	"ftpvip/helper/ratelimit"
+	"ftpvip/helper/recall"
 )
 
 // Options are what a helper is told besides its configuration.
 type Options struct {
-	Version string // for those who ask
-	Socket  string // path of the unix socket for those who ask; "": none
+	Version string       // for those who ask
+	Socket  string       // path of the unix socket for those who ask; "": none
+	Memory  *recall.File // what sessions remember for the next helper; nil: nothing
 }
 
 // Daemon is the helper.
@@ -47,11 +49,12 @@ type Daemon struct {
 	holding  atomic.Int64 // packets that wait for the rest of their line
 	deaf     atomic.Bool  // conntrack does not tell us of its events
 
-	workers []*worker
-	asker   Tracker // for what no packet waits for
-	retired chan retirement
-	drops   drops
-	closing atomic.Uint32 // the part of the table that findClosed looked at last
+	workers  []*worker
+	asker    Tracker // for what no packet waits for
+	retired  chan retirement
+	drops    drops
+	stopping atomic.Bool   // sessions end here, and go on without us
+	closing  atomic.Uint32 // the part of the table that findClosed looked at last
 }
 
 // New makes a daemon for a configuration. It does nothing before Run.
@@ -157,6 +160,7 @@ func (d *Daemon) stop() error {
 			errs = append(errs, w.queue.close())
 		}
 	}
+	d.stopping.Store(true)
 	d.concludeAll()
 	for _, w := range d.workers {
 		if w.tracker != nil {

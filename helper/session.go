@@ -13,6 +13,7 @@ import (
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/journal"
 	"ftpvip/helper/packet"
+	"ftpvip/helper/recall"
 )
 
 // verdicts is the border to a queue: what may become of a packet. The functions are called once for each
@@ -49,7 +50,10 @@ type session struct {
 	now      moment                // of what is going on in the engine
 	awaits   moment                // when the latest data connection was announced
 	place    bool                  // in the quota
-	asked    asked                 // of the kernel
+	start    ftp.Start
+	reminded bool        // what the helper before has left was looked for
+	slot     recall.Slot // of what is remembered for the next helper
+	asked    asked       // of the kernel
 	mark     mark
 	pickedUp bool
 	bye      ending // what the server said last
@@ -76,7 +80,7 @@ type heldPacket struct {
 
 func newSession(d *Daemon, tracker Tracker, conn Connection, vip *vipView, start ftp.Start, now time.Time) *session {
 	s := &session{
-		daemon: d, conn: conn, target: vip.target(conn.Backend), tracker: tracker, begun: d.moment(now),
+		daemon: d, conn: conn, target: vip.target(conn.Backend), tracker: tracker, begun: d.moment(now), start: start,
 	}
 	s.seen.Store(int64(s.begun))
 	s.engine = ftp.NewSession(&s.conn.Endpoints, &s.target.policy, start, s)
@@ -150,12 +154,16 @@ func (s *session) segment(w *worker, q verdicts, id uint32, p packet.Packet, now
 	s.now = s.daemon.moment(now)
 	s.seen.Store(int64(s.now))
 	s.asked.announced, s.asked.calls = 0, 0
+	if !s.reminded {
+		s.remind()
+	}
 	tag, dir := s.tag(id), s.direction(p.Src)
 	commands := s.engine.Commands()
 	w.out = s.engine.Segment(now, dir, ftp.Segment{Seq: p.Seq, Ack: p.Ack, Payload: p.Payload}, tag, w.out[:0])
 	if n := s.engine.Commands() - commands; n > 0 {
 		s.countCommands(n, p.Payload)
 	}
+	s.remember()
 	if dir == ftp.FromServer && !s.engine.Opaque() {
 		s.listenForBye(now, p.Payload)
 	}
@@ -178,7 +186,9 @@ func (s *session) segment(w *worker, q verdicts, id uint32, p packet.Packet, now
 		firstErr = errors.Join(firstErr, s.hold(tag, q, id, &p))
 	}
 	if p.Flags.Has(packet.FIN) {
-		firstErr = errors.Join(firstErr, s.releaseAll(s.engine.Finish(dir, w.out[:0])))
+		out := s.engine.Finish(dir, w.out[:0])
+		s.remember()
+		firstErr = errors.Join(firstErr, s.releaseAll(out))
 	}
 	s.rearm(now)
 	return firstErr
@@ -334,6 +344,7 @@ func (s *session) expire() {
 	now := time.Now()
 	s.now = s.daemon.moment(now)
 	out := s.engine.Expire(now, nil)
+	s.remember()
 	s.daemon.check(s.releaseAll(out))
 	s.rearm(now)
 }
@@ -351,6 +362,7 @@ func (s *session) end() (told bool) {
 		s.timer.Stop()
 	}
 	s.leavePlace()
+	s.forgetMemory()
 	for tag, h := range s.held {
 		s.forgetHeld(tag)
 		s.daemon.check(h.queue.drop(h.id))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -9,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ftpvip/configs/statedir"
 	"ftpvip/helper"
+	"ftpvip/helper/recall"
 )
 
 func (a *app) helperCommand() *cobra.Command {
@@ -23,6 +26,38 @@ func (a *app) helperSocket() string {
 		return ""
 	}
 	return a.socket()
+}
+
+// memoryFile is what sessions remember for the next helper. It belongs on a file system in memory, where systemd makes a
+// directory for it; without systemd it is in the state directory.
+const memoryFile = "helper.memory"
+
+// helperMemory opens it.
+func (a *app) helperMemory() (*recall.File, error) {
+	path := os.Getenv("RUNTIME_DIRECTORY")
+	if path == "" {
+		var err error
+		if path, err = a.stateDir(); err != nil {
+			return nil, err
+		}
+	}
+	dir, err := statedir.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	if err := dir.Own(); err != nil {
+		return nil, err
+	}
+	f, err := dir.OpenFile(memoryFile, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := recall.Open(f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return memory, nil
 }
 
 // sparing makes the garbage collector keep close to what is in use: a helper has thousands of small sessions for long
@@ -42,7 +77,11 @@ func (a *app) helper(ctx context.Context) error {
 	}
 	a.forgetEarly()
 	sparing()
-	d := helper.New(cfg, a.log, helper.Options{Version: version, Socket: a.helperSocket()})
+	memory, err := a.helperMemory()
+	if err != nil {
+		a.log.Warn("a helper that is killed in the middle of a line will leave the next one to guess", "err", err)
+	}
+	d := helper.New(cfg, a.log, helper.Options{Version: version, Socket: a.helperSocket(), Memory: memory})
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)

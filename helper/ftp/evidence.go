@@ -134,7 +134,7 @@ func (s *Session) claims(ack uint32) bool {
 func (s *Session) pickUp(dir Direction, t *stream, seq uint32, sure bool) {
 	switch {
 	case dir == FromServer && t.met:
-		s.multi, s.slow = multi{}, slow{}
+		s.multi, s.slow = multi{}, nil
 	case dir == FromClient && !s.accepted: // what the bytes before looked like says nothing
 		s.looks[FromClient], s.offered = false, false
 	}

@@ -81,7 +81,7 @@ func (s *Session) endLine(dir Direction, t *stream, end int) {
 		s.longLine(dir, t)
 	}
 	if dir == FromServer {
-		s.slow = slow{}
+		s.slow = nil
 	}
 	t.decided = max(t.decided, end)
 	eaten := dir == FromClient && telnetEnds(t.orig[t.line:end])

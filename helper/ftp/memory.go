@@ -25,9 +25,13 @@ func (s *Session) Memory(b []byte) []byte {
 	from := len(b)
 	b = append(b, memoryVersion)
 	b = appendFlags(b, s.epsvAll, s.looks[0], s.looks[1], s.accepted, s.offered, s.stats.TLS, s.multi.refused, s.begun)
-	b = appendText(b, s.slow.text)
-	b = append(b, byte(s.slow.length))                         //nolint:gosec // 16 at most
-	b = binary.BigEndian.AppendUint16(b, uint16(s.slow.gone))  //nolint:gosec // maxLine at most
+	var p slow
+	if s.slow != nil {
+		p = *s.slow
+	}
+	b = appendText(b, p.text)
+	b = append(b, byte(p.length))                              //nolint:gosec // 16 at most
+	b = binary.BigEndian.AppendUint16(b, uint16(p.gone))       //nolint:gosec // maxLine at most
 	b = binary.BigEndian.AppendUint16(b, uint16(s.multi.code)) //nolint:gosec // 659 at most
 	b = appendText(b, s.multi.body)
 	b = append(b, s.pending.n)
@@ -88,7 +92,9 @@ func (s *Session) Recall(m []byte) bool {
 	n := *s
 	var begun bool
 	r.flags(&n.epsvAll, &n.looks[0], &n.looks[1], &n.accepted, &n.offered, &n.stats.TLS, &n.multi.refused, &begun)
-	n.slow = slow{text: string(r.text()), length: int(r.byte()), gone: int(r.uint16())}
+	if p := (slow{text: string(r.text()), length: int(r.byte()), gone: int(r.uint16())}); p.text != "" {
+		n.slow = &p
+	}
 	n.multi.code = int16(r.uint16()) //nolint:gosec // as it was written
 	n.multi.body = string(r.text())
 	n.pending.n = r.byte()

@@ -197,7 +197,7 @@ func (s *Session) openPassive(t *stream, n int, cmd Command, g group) {
 		AnySource: s.policy.DataSourceAny,
 	}
 	named := netip.AddrPortFrom(g.addr, g.port)
-	if s.slow.text != "" {
+	if s.slow != nil {
 		s.finish227(t, n, d, named)
 		return
 	}

@@ -26,7 +26,7 @@ type Session struct {
 	born     time.Time     // when the first segment came
 	now      time.Duration // of the current call, since then
 	since    time.Duration // when credit was given
-	slow     slow          // the 227 of which our address has begun to go on
+	slow     *slow         // the 227 of which our address has begun to go on; nil: none
 	begun    bool          // a segment was seen
 	fresh    bool          // seen from its very start
 	credit   bool          // picked up in the middle: one 227, 229 or 234 may answer a command not seen

@@ -24,9 +24,11 @@ func (s *Session) commitReply(t *stream, last bool) {
 			t.decided = len(t.orig)
 			return
 		}
-		if out, slow, ok := s.lay227(t, content, k, false); ok {
+		if out, p, ok := s.lay227(t, content, k, false); ok {
 			t.edit(t.line+k, out)
-			s.slow = slow
+			if s.slow = nil; p.text != "" {
+				s.slow = &p
+			}
 			t.decided = len(t.orig)
 			return
 		}
@@ -59,7 +61,8 @@ func (s *Session) lay227(t *stream, content []byte, k int, whole bool) (out []by
 	if n == 0 {
 		n = s.likely(content[at:])
 	}
-	if p = s.slow; p.text != "" {
+	if s.slow != nil {
+		p = *s.slow
 		p.widen(n - p.length)
 	} else if at < k {
 		return nil, p, false

@@ -125,7 +125,7 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 			t.hitch().seen = first.trouble.seen
 		}
 	}
-	s.slow = slow{}
+	s.slow = nil
 }
 
 // endsIn tells whether the lines of b end a multi-line reply.
