@@ -2,10 +2,8 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -92,29 +90,15 @@ func pausedClient(ctx context.Context, a *actor, p *pauses) error {
 			}
 			err = a.client.Receive(ctx, open, a.content)
 		}
-		if err != nil && !p.mayFail(err) {
+		if err != nil {
 			return fmt.Errorf("%s: %w", mode, err)
 		}
 		if err := p.here(ctx, "after the transfer by "+string(mode)); err != nil {
 			return err
 		}
 	}
-	err := a.goesOn(ctx)
-	if err != nil && p.mayFail(err) {
-		err = a.goesOn(ctx)
-	}
-	return err
+	return a.goesOn(ctx)
 }
-
-// mayFail tells whether a transfer may have failed: half of its announcement was said to another helper, or it came in
-// pieces to one that had seen nothing before, and the client heard of the failure.
-func (p *pauses) mayFail(err error) bool {
-	where, _ := p.where.Load().(string)
-	return (strings.HasPrefix(where, "in ") || where == beforePieces) && errors.Is(err, script.ErrTold)
-}
-
-// beforePieces is the place from which on the client says PORT in pieces.
-const beforePieces = "after the transfer by PASV"
 
 // pausedPort says PORT in pieces.
 func pausedPort(ctx context.Context, a *actor, p *pauses) (func() (net.Conn, error), error) {
