@@ -163,6 +163,9 @@ func (s *Session) mustHold(line []byte) bool {
 
 // mayHoldAddress tells whether the rest of a reply, whose start nobody read, has come to an address of the backend's.
 func (s *Session) mayHoldAddress(line []byte) bool {
+	if restNumbers(line) > 0 {
+		return true
+	}
 	run := line[len(bytes.TrimRight(line, "0123456789,")):]
 	for _, a := range s.own() {
 		if text := sixText(a); bytes.Contains(line, []byte(text)) || len(run) > 0 && strings.HasPrefix(text, string(run)) {
@@ -170,6 +173,16 @@ func (s *Session) mayHoldAddress(line []byte) bool {
 		}
 	}
 	return false
+}
+
+// restNumbers is the length of the numbers with commas that a line begins with: where its start has gone on before, they
+// may be the rest of an address.
+func restNumbers(line []byte) int {
+	n := len(line) - len(bytes.TrimLeft(line, "0123456789,"))
+	if bytes.IndexByte(line[:n], ',') < 0 {
+		return 0
+	}
+	return n
 }
 
 // tooLong gives up reading a line: it passes, unless some server may take it

@@ -256,7 +256,11 @@ func (h *honest) passive(line string, from, to int) {
 		w.trace("excused: %s", why)
 		return
 	}
-	w.fault("passive", "%q: port %d, latest expectation %v", line, w.server.port, last.DataConn)
+	kind := "passive"
+	if at.Addr() == w.addrs.Backend.Addr() {
+		kind = "private address"
+	}
+	w.fault(kind, "%q: port %d, latest expectation %v", line, w.server.port, last.DataConn)
 }
 
 // active checks that the server read the address that it must.

@@ -170,6 +170,8 @@ func (s *Session) restOfAnnouncement(t *stream, line []byte) {
 		t.edit(t.line+g.start, bytes.Repeat([]byte{' '}, g.end-g.start))
 	case found == foundOK && s.credited() && e.start >= 4:
 		s.announcement(t, len(line), 229, true)
+	default:
+		t.edit(t.line, bytes.Repeat([]byte{' '}, restNumbers(line)))
 	}
 }
 

@@ -114,7 +114,10 @@ func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32,
 	}
 	opaque := s.opaque && (len(seg.Payload) == 0 || !s.resume(dir, seg.Seq, seg.Payload))
 	out = s.acknowledge(dir, seg.Ack, out)
-	if opaque || len(seg.Payload) == 0 {
+	if opaque {
+		return append(out, t.repeated(tag, seg.Seq, seg.Payload))
+	}
+	if len(seg.Payload) == 0 {
 		return append(out, Verdict{Tag: tag})
 	}
 	if t.guess { // now it is known
@@ -139,6 +142,10 @@ func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32,
 		if !s.fresh && len(seg.Payload) == 1 {
 			// A keepalive repeats the byte before, with any value (RFC 9293, section 3.8.4): it is not read.
 			t.base++
+			if c := seg.Payload[0]; dir == FromClient && graphic(seg.Payload) && !isLetter(c) && c != ' ' { // begins no command
+				s.refuse(dir, CmdNone, ReasonUnsynced, netip.AddrPort{})
+				return append(out, Verdict{Tag: tag, Action: Rewrite, Payload: []byte{'x'}})
+			}
 			return append(out, Verdict{Tag: tag})
 		}
 	}

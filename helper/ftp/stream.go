@@ -297,6 +297,18 @@ func (t *stream) verdict(tag uint32, at, n int) Verdict {
 	return Verdict{Tag: tag, Action: Rewrite, Payload: b}
 }
 
+// repeated decides on a segment of an encrypted session: what was said before goes on as it did then.
+func (t *stream) repeated(tag, seq uint32, b []byte) Verdict {
+	at := t.index(seq)
+	from, to := max(at, 0), min(at+len(b), len(t.orig))
+	if !t.known || from >= to || bytes.Equal(t.out(from, to), b[from-at:to-at]) {
+		return Verdict{Tag: tag}
+	}
+	b = bytes.Clone(b)
+	copy(b[from-at:], t.out(from, to))
+	return Verdict{Tag: tag, Action: Rewrite, Payload: b}
+}
+
 // release appends the verdicts on all held segments that are decided by now.
 func (t *stream) release(out []Verdict) []Verdict {
 	if t.trouble == nil {

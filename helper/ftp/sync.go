@@ -91,6 +91,10 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 		if len(tail) > 4 && string(tail[:3]) == "227" {
 			blank(first, first.line+4, k, ' ')
 		}
+		if n := len(bytes.TrimRight(tail, "0123456789,")); restNumbers(slices.Concat(tail[n:], t.orig)) > len(tail)-n { // in two parts
+			first.decided = min(first.decided, first.line+n)
+			blank(first, first.line+n, k, ' ')
+		}
 	case sure && mayBeActive(tail), first.decided < k:
 		s.refuse(dir, CmdNone, ReasonTooSlow, netip.AddrPort{})
 		if sure {

@@ -56,7 +56,6 @@ func (s *Session) resume(dir Direction, seq uint32, b []byte) bool {
 		return false
 	}
 	if !plainText(dir, b) {
-		t.known = false
 		return false
 	}
 	s.opaque, s.fresh, s.offered, s.accepted = false, false, false, false
