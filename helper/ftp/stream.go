@@ -300,6 +300,9 @@ func (t *stream) verdict(tag uint32, at, n int) Verdict {
 // repeated decides on a segment of an encrypted session: what was said before goes on as it did then.
 func (t *stream) repeated(tag, seq uint32, b []byte) Verdict {
 	at := t.index(seq)
+	if t.known && t.skipped && at < 0 {
+		return Verdict{Tag: tag, Action: Drop} // nobody has read it
+	}
 	from, to := max(at, 0), min(at+len(b), len(t.orig))
 	if !t.known || from >= to || bytes.Equal(t.out(from, to), b[from-at:to-at]) {
 		return Verdict{Tag: tag}
