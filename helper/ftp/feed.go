@@ -163,7 +163,7 @@ func (s *Session) mustHold(line []byte) bool {
 
 // mayHoldAddress tells whether the rest of a reply, whose start nobody read, has come to an address of the backend's.
 func (s *Session) mayHoldAddress(line []byte) bool {
-	if restNumbers(line) > 0 {
+	if s.restNumbers(line) > 0 {
 		return true
 	}
 	run := line[len(bytes.TrimRight(line, "0123456789,")):]
@@ -175,14 +175,23 @@ func (s *Session) mayHoldAddress(line []byte) bool {
 	return false
 }
 
-// restNumbers is the length of the numbers with commas that a line begins with: where its start has gone on before, they
-// may be the rest of an address.
-func restNumbers(line []byte) int {
-	n := len(line) - len(bytes.TrimLeft(line, "0123456789,"))
-	if bytes.IndexByte(line[:n], ',') < 0 {
+// restNumbers is the length of the numbers with commas that a line begins with, where they may be an address of the
+// backend's and a port, or the rest of that; otherwise 0.
+func (s *Session) restNumbers(line []byte) int {
+	run := string(line[:len(line)-len(bytes.TrimLeft(line, "0123456789,"))])
+	if !strings.Contains(run, ",") {
 		return 0
 	}
-	return n
+	for _, a := range s.own() {
+		text := sixText(a)
+		for k := range len(text) - 1 {
+			port, ok := strings.CutPrefix(run, text[k:])
+			if ok && strings.Count(port, ",") <= 1 || len(run) == len(line) && strings.HasPrefix(text[k:], run) {
+				return len(run)
+			}
+		}
+	}
+	return 0
 }
 
 // tooLong gives up reading a line: it passes, unless some server may take it

@@ -105,6 +105,10 @@ const maxPieces = 8
 // of the line, or out of what the line may become. The line has no end yet,
 // or has lost it.
 func mayBeActive(line []byte) bool {
+	return mayHide(line) || bytes.IndexByte(line, iac) >= 0 && mayHide(withoutTelnet(line))
+}
+
+func mayHide(line []byte) bool {
 	for range maxPieces {
 		for _, telnet := range [...]bool{true, false} {
 			v := scanVerb(line, telnet)
@@ -129,6 +133,10 @@ func mayBeActive(line []byte) bool {
 
 // isActive is mayBeActive for a whole line.
 func isActive(content []byte) bool {
+	return hides(content) || bytes.IndexByte(content, iac) >= 0 && hides(withoutTelnet(content))
+}
+
+func hides(content []byte) bool {
 	for {
 		piece, rest, more := bytes.Cut(content, []byte{'\r'})
 		for _, telnet := range [...]bool{true, false} {
@@ -144,6 +152,22 @@ func isActive(content []byte) bool {
 		}
 		content = rest
 	}
+}
+
+// withoutTelnet is a line without Telnet commands, of which CR may be a part: then it ends nothing.
+func withoutTelnet(line []byte) []byte {
+	b := make([]byte, 0, len(line))
+	for i := 0; i < len(line); i++ {
+		switch {
+		case line[i] != iac:
+			b = append(b, line[i])
+		case i+1 < len(line) && line[i+1] >= iacOpt && line[i+1] != iac:
+			i += 2
+		default:
+			i++
+		}
+	}
+	return b
 }
 
 // verbUnknown reports whether a line has no verb yet, only bytes that some server skips.

@@ -171,7 +171,7 @@ func (s *Session) restOfAnnouncement(t *stream, line []byte) {
 	case found == foundOK && s.credited() && e.start >= 4:
 		s.announcement(t, len(line), 229, true)
 	default:
-		t.edit(t.line, bytes.Repeat([]byte{' '}, restNumbers(line)))
+		t.edit(t.line, bytes.Repeat([]byte{' '}, s.restNumbers(line)))
 	}
 }
 

@@ -91,7 +91,7 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 		if len(tail) > 4 && string(tail[:3]) == "227" {
 			blank(first, first.line+4, k, ' ')
 		}
-		if n := len(bytes.TrimRight(tail, "0123456789,")); restNumbers(slices.Concat(tail[n:], t.orig)) >= max(len(tail)-n, 1) { // in two parts
+		if n := len(bytes.TrimRight(tail, "0123456789,")); s.restNumbers(slices.Concat(tail[n:], t.orig)) >= max(len(tail)-n, 1) { // in two parts
 			first.decided = min(first.decided, first.line+n)
 			blank(first, first.line+n, k, ' ')
 		}
