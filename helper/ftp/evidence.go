@@ -97,10 +97,10 @@ func (s *Session) missing(dir Direction, t *stream, seg *Segment) bool {
 		return false
 	}
 	wait := gapTime
-	if dir == FromClient && t.hasHeard && !s.claims(seg.Ack) || dir == FromServer && s.fresh {
+	if !s.stats.TLS && (dir == FromClient && t.hasHeard && !s.claims(seg.Ack) || dir == FromServer && s.fresh) {
 		wait = certainTime
 	}
-	given := s.stats.TLS || dir == FromServer && t.hasHeard && int32(t.heard-seg.Seq) >= 0 || t.repeats(seg.Seq, s.now, wait)
+	given := dir == FromServer && t.hasHeard && int32(t.heard-seg.Seq) >= 0 || t.repeats(seg.Seq, s.now, wait)
 	if !given {
 		s.event(Event{Kind: EventEarly, Dir: dir})
 		return false

@@ -125,7 +125,7 @@ func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32,
 		return append(out, Verdict{Tag: tag, Action: Drop})
 	}
 	if t.guess { // now it is known
-		if d := int32(seg.Seq - t.base); d > maxHistory || d < -maxHistory {
+		if d := int32(seg.Seq - t.base); d > maxHistory || d < -maxHistory || d > 0 && s.stats.TLS { // records that nobody reads are gaps
 			t.known = false
 		}
 		t.guess = false
