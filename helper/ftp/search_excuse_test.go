@@ -26,7 +26,7 @@ func (h *honest) excuse(from, to int) string {
 	if len(w.server.tlsAt) > 1 && (w.gen > 1 || w.gone) {
 		return "after CCC a new helper has to find the start of a line first"
 	}
-	pieces := h.pace < 3 || w.server.pace < 3 || w.loss > 0 || w.jitter > 0
+	pieces := h.pace < 3 || w.server.pace < 3 || w.loss > 0 || w.jitter > 0 || len(w.restarts) > 0
 	if pieces && w.refusals > h.x.refusals {
 		return "its port was taken, and a part of the line may have gone on before that was known"
 	}
