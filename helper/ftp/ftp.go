@@ -16,6 +16,9 @@
 // came this way), or where the sender repeats what follows for long; what is
 // before it never passes then, unless it is acknowledged.
 //
+// A helper that starts is told what the one before had let go ([Session.Memory],
+// [Session.Recall]). Without that it knows less:
+//
 // A session is seen from its start ([Fresh]) where conntrack saw its SYN while
 // the helper was listening: the server's first acknowledgement says where the
 // client's stream begins. Any other is picked up in the middle ([Midway]). There
