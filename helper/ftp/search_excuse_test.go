@@ -26,9 +26,12 @@ func (h *honest) excuse(from, to int) string {
 	if len(w.server.tlsAt) > 1 && (w.gen > 1 || w.gone) {
 		return "after CCC a new helper has to find the start of a line first"
 	}
-	pieces := h.pace < 3 || w.server.pace < 3 || w.loss > 0 || w.jitter > 0 || len(w.restarts) > 0
+	pieces := h.pace < 3 || w.server.pace < 3 || w.loss > 0 || w.jitter > 0 || len(w.restarts) > 0 || server.recut == 2
 	if pieces && w.refusals > h.x.refusals {
 		return "its port was taken, and a part of the line may have gone on before that was known"
+	}
+	if pieces && h.x.verb == "PASV" && w.server.names == 0 && w.server.text&^2 == 0 && w.server.port&255 < 10 {
+		return "our address is longer than the server's, there is nothing behind it, and what is before it may have gone on"
 	}
 	if from < to && h.x.to > h.x.from && client.gens[from] != server.gens[h.x.from] && w.now-h.x.asked > creditTime-5*time.Second {
 		return "a helper that did not see the command sees a reply that comes late"
