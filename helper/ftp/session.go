@@ -146,6 +146,7 @@ func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32,
 		if !s.fresh && len(seg.Payload) == 1 {
 			// A keepalive repeats the byte before, with any value (RFC 9293, section 3.8.4): it is not read.
 			t.base++
+			t.prev = seg.Payload[0]
 			if c := seg.Payload[0]; dir == FromClient && graphic(seg.Payload) && !isLetter(c) && c != ' ' { // begins no command
 				s.refuse(dir, CmdNone, ReasonUnsynced, netip.AddrPort{})
 				return append(out, Verdict{Tag: tag, Action: Rewrite, Payload: []byte{'x'}})

@@ -25,7 +25,7 @@ func (s *Session) tail(t *stream) bool {
 	s.unheard(t, end)
 	if t.mode == lineRead {
 		switch {
-		case (s.offered || t.line == 0 && t.origin && tlsRecord(line)) && !restBehind(line):
+		case (s.offered || t.line == 0 && t.origin && (tlsRecord(line) || tlsRecord(prepend(t.prev, line)))) && !restBehind(line):
 			t.mode = lineCipher
 			s.offered = true // until the server answers in the clear
 			s.seesTLS(FromClient)
@@ -67,6 +67,9 @@ func (s *Session) tail(t *stream) bool {
 	}
 	return whole
 }
+
+// prepend is the start of a line behind a byte that went on alone.
+func prepend(c byte, line []byte) []byte { return append([]byte{c}, line[:min(len(line), 2)]...) }
 
 // spoilTail has blanked what of the line is not gone.
 func (s *Session) spoilTail(t *stream) {
