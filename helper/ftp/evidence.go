@@ -69,7 +69,7 @@ func (s *Session) acknowledge(from Direction, ack uint32, out []Verdict) []Verdi
 	switch {
 	case !t.known && !s.fresh: // what comes next is probably the start of a reply
 		s.pickUp(dir, t, ack, false)
-		t.guess = true
+		t.guess, t.heard, t.hasHeard = true, ack, true
 		return out
 	case !t.known:
 		return out

@@ -120,10 +120,6 @@ func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32,
 	if len(seg.Payload) == 0 {
 		return append(out, Verdict{Tag: tag})
 	}
-	if t.guess && int32(t.base-seg.Seq) >= int32(len(seg.Payload)) && !t.repeats(seg.Seq, s.now, gapTime) {
-		s.event(Event{Kind: EventStale, Dir: dir}) // the client has that, or so it says
-		return append(out, Verdict{Tag: tag, Action: Drop})
-	}
 	if t.guess { // now it is known
 		if d := int32(seg.Seq - t.base); d > maxHistory || d < -maxHistory || d > 0 && s.stats.TLS { // records that nobody reads are gaps
 			t.known = false

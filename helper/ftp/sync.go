@@ -41,6 +41,11 @@ func (s *Session) again(dir Direction, t *stream, at int, b []byte) again {
 		}
 		return againDrop // the acknowledgement is on its way, and then the rest comes by itself
 	}
+	claimed := dir == FromServer && (t.hasHeard && int32(t.heard-t.base) >= 0 || t.has(t.base)) // by the client, which may lie
+	if claimed && end <= 0 && !t.repeats(t.base+uint32(at), s.now, gapTime) {                   //nolint:gosec // an index
+		s.event(Event{Kind: EventStale, Dir: dir})
+		return againDrop
+	}
 	if t.origin && !t.skipped && at > -maxHistory {
 		switch {
 		case end < 0:
