@@ -3,6 +3,7 @@ package ftp
 import (
 	"bytes"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -140,6 +141,7 @@ func (s *Session) openOneArm(t *stream, d DataConn, e eprt, arg, n int) {
 	} else {
 		choice.max = min(size-len("|1|||")-len(s.ends.Seen.Addr().String()), len("65535"))
 	}
+	ours, same := s.sameForm(d.Command, text[:size], &choice)
 	choice.min = choice.max
 	var port uint16
 	if !s.onlyPadding(d.Command, size) {
@@ -160,13 +162,44 @@ func (s *Session) openOneArm(t *stream, d DataConn, e eprt, arg, n int) {
 	}
 	at := addrPort(s.ends.Seen, port)
 	var out string
-	if d.Command == CmdPORT {
+	switch {
+	case same && d.Command == CmdPORT:
+		out = ours + portText(port)
+	case same:
+		out = ours + strconv.Itoa(int(port)) + string(e.delim)
+	case d.Command == CmdPORT:
 		out, _ = fitPort(at, size)
-	} else {
+	default:
 		out, _ = fitEprt(e.delim, e.family, at, size)
 	}
 	t.edit(t.line+arg, []byte(out))
 	s.event(Event{Kind: EventRewritten, Dir: FromClient, Command: d.Command, Named: d.To})
+}
+
+// sameForm is what our argument begins with where it comes in pieces. It is used for a whole line as well, where no reader takes
+// its numbers for octal: then what goes on by one form and the rest by the other, after a gap or a restart, fit.
+func (s *Session) sameForm(cmd Command, text []byte, choice *portChoice) (ours string, ok bool) {
+	own, ours := s.leads(cmd, text[0])
+	rest, ok := strings.CutPrefix(string(text), own)
+	n := len(rest)
+	if cmd == CmdEPRT {
+		n--
+	}
+	if own == "" || ours == "" || !ok || n > choice.max || n < len("1,1") || cmd == CmdPORT && ambiguous(ours) {
+		return "", false
+	}
+	choice.max = n
+	return ours, true
+}
+
+// ambiguous tells whether a number that has leading zeros is another one to a reader that takes those for octal.
+func ambiguous(numbers string) bool {
+	for text := range strings.SplitSeq(numbers, ",") {
+		if _, v, _ := number([]byte(text)); len(text) > 1 && text[0] == '0' && v >= 8 {
+			return true
+		}
+	}
+	return false
 }
 
 // onlyPadding reports whether the argument is longer than leading zeros can
