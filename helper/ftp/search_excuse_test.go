@@ -101,7 +101,7 @@ func (w *world) judgeHonest() {
 			end := min(at+n, len(got))
 			way := wayOf(w.ends[1-dir].gens[at:end])
 			unsure := way.gen > 1 || w.gone || len(w.server.tlsAt) > 1
-			looks := unsure && bytes.Contains(said[at:end], []byte("port 1")) // in a line without a known start
+			looks := unsure && bytes.Contains(said[at:end], []byte("port 1"))                   // in a line without a known start
 			looks = looks || dir == FromServer && bytes.Contains(said[at:end], []byte("227 x")) // a segment may begin there
 			if !bytes.Equal(said[at:end], got[at:end]) && !announces(dir, said[at:at+n]) && !way.straddles && !way.opaque && !looks &&
 				!w.cameInPieces(dir, at, end) {

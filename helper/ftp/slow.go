@@ -61,12 +61,13 @@ func (s *Session) lay227(t *stream, content []byte, k int, whole bool) (out []by
 	if n == 0 {
 		n = s.likely(content[at:])
 	}
-	if s.slow != nil {
+	switch {
+	case s.slow != nil:
 		p = *s.slow
 		p.widen(n - p.length)
-	} else if at < k {
+	case at < k:
 		return nil, p, false
-	} else {
+	default:
 		p = s.lead(content[k:at], t.out(t.line, t.line+k)[k-1], n)
 	}
 	if over := len(p.text) + len(port) - p.gone - avail; whole && over > 0 { // a port of fewer digits may do
