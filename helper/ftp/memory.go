@@ -1,6 +1,7 @@
 package ftp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"time"
 )
@@ -24,7 +25,7 @@ func (s *Session) Memory(b []byte) []byte {
 	}
 	from := len(b)
 	b = append(b, memoryVersion)
-	b = appendFlags(b, s.epsvAll, s.looks[0], s.looks[1], s.accepted, s.offered, s.stats.TLS, s.multi.refused, s.begun)
+	b = appendFlags(b, s.epsvAll, s.looks[0], s.looks[1], s.accepted, s.offered, s.stats.TLS, s.multi.refused)
 	var p slow
 	if s.slow != nil {
 		p = *s.slow
@@ -66,7 +67,11 @@ func (t *stream) memory(b []byte) []byte {
 	}
 	b = binary.BigEndian.AppendUint16(b, uint16(max(min(t.line, to)-from, 0))) //nolint:gosec // 16 KiB at most
 	b = appendText(b, t.orig[from:to])
-	b = appendText(b, t.out(from, to))
+	sent := t.out(from, to)
+	if bytes.Equal(sent, t.orig[from:to]) {
+		sent = nil
+	}
+	b = appendText(b, sent)
 	var h trouble
 	if t.trouble != nil {
 		h.seen, h.later = t.trouble.seen, t.trouble.later
@@ -90,8 +95,7 @@ func (s *Session) Recall(m []byte) bool {
 		return false
 	}
 	n := *s
-	var begun bool
-	r.flags(&n.epsvAll, &n.looks[0], &n.looks[1], &n.accepted, &n.offered, &n.stats.TLS, &n.multi.refused, &begun)
+	r.flags(&n.epsvAll, &n.looks[0], &n.looks[1], &n.accepted, &n.offered, &n.stats.TLS, &n.multi.refused)
 	if p := (slow{text: string(r.text()), length: int(r.byte()), gone: int(r.uint16())}); p.text != "" {
 		n.slow = &p
 	}
@@ -120,8 +124,7 @@ func (s *Session) Recall(m []byte) bool {
 func (r *reader) stream(t *stream) {
 	*t = stream{}
 	r.flags(&t.known, &t.met, &t.guess, &t.wary, &t.synced, &t.unsure, &t.origin, &t.skipped)
-	var none [5]bool
-	r.flags(&t.edited, &t.hasAcked, &t.hasHeard, &none[0], &none[1], &none[2], &none[3], &none[4])
+	r.flags(&t.edited, &t.hasAcked, &t.hasHeard)
 	t.mode, t.prev = lineMode(r.byte()), r.byte()
 	copy(t.head[:], r.take(len(t.head)))
 	t.base, t.editedTo, t.acked, t.heard = r.uint32(), r.uint32(), r.uint32(), r.uint32()
@@ -129,13 +132,11 @@ func (r *reader) stream(t *stream) {
 	t.orig = append(grow(nil, 0), r.text()...)
 	sent := r.text()
 	t.decided, t.scanned = len(t.orig), len(t.orig)
-	if len(sent) != len(t.orig) || t.line > len(t.orig) || t.mode > lineCipher {
+	if len(sent) > 0 && len(sent) != len(t.orig) || t.line > len(t.orig) || t.mode > lineCipher {
 		r.short = true
 		return
 	}
-	if string(sent) != string(t.orig) {
-		t.sent = append(t.sent, sent...)
-	}
+	t.sent = append(t.sent, sent...)
 	var seen [2]watch
 	for i := range seen {
 		w := &seen[i]
