@@ -97,10 +97,15 @@ func (d *Daemon) Run(ctx context.Context) error {
 		tasks.Wait()
 		return errors.Join(err, d.stop())
 	}
-	tasks.Go(func() { d.meetElders(inner) })
+	counted := make(chan struct{})
+	tasks.Go(func() { d.meetElders(inner, counted) })
 	d.elders.list()
 	d.examineHost()
 	tasks.Go(func() { d.clerk(inner) })
+	select {
+	case <-counted: // or else the first sessions would count as picked up
+	case <-ctx.Done():
+	}
 	d.log.Info("ready", "version", d.opts.Version, "first_queue", d.cfg.FirstQueue, "queues", d.cfg.Queues)
 	d.notify(daemon.SdNotifyReady)
 	d.keepHouse(ctx)

@@ -92,8 +92,9 @@ func (d *Daemon) startOf(e *Entry) ftp.Start {
 // recount is the pause before listing the elders again, where it failed.
 const recount = time.Second
 
-// meetElders makes the lists that are due, until ctx ends.
-func (d *Daemon) meetElders(ctx context.Context) {
+// meetElders makes the lists that are due, until ctx ends. It closes first once one was made, or could not be made.
+func (d *Daemon) meetElders(ctx context.Context, first chan<- struct{}) {
+	tried := sync.OnceFunc(func() { close(first) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -104,8 +105,10 @@ func (d *Daemon) meetElders(ctx context.Context) {
 		err := listControls(ctx, d.meetElder)
 		if err == nil {
 			d.elders.complete(n)
+			tried()
 			continue
 		}
+		tried()
 		if ctx.Err() != nil {
 			return
 		}

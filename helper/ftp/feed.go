@@ -85,8 +85,13 @@ func (s *Session) endLine(dir Direction, t *stream, end int) {
 	}
 	t.decided = max(t.decided, end)
 	eaten := dir == FromClient && telnetEnds(t.orig[t.line:end])
+	mode, seen := t.mode, t.watched()
 	t.nextLine(end, dir == FromServer || t.startsAfter(end-1))
-	if eaten { // to some servers what follows belongs to the line before
+	switch { // to some servers what follows belongs to the line before
+	case !eaten:
+	case mode == lineCipher: // such bytes stand in one handshake of a hundred
+		t.mode, t.hitch().seen = mode, seen
+	default:
 		s.refuse(dir, CmdNone, ReasonObscured, netip.AddrPort{})
 		t.mode = linePoison
 	}
@@ -103,6 +108,14 @@ func telnetEnds(line []byte) bool {
 		k++
 	}
 	return k%2 == 1
+}
+
+// watched is how far the watches have come.
+func (t *stream) watched() (seen [2]watch) {
+	if t.trouble != nil {
+		seen = t.trouble.seen
+	}
+	return seen
 }
 
 // nextLine begins a line, of which the start is known or not.

@@ -194,7 +194,7 @@ func FuzzSplit(f *testing.F) {
 				for rest != "" {
 					n := len(rest)
 					if cuts != nil {
-						n = min(n, int(cuts[k%len(cuts)])%64+1)
+						n = min(n, int(cuts[k%len(cuts)])%61+4) // no line in more pieces than are held
 						k++
 					}
 					w.send(Direction(dir), rest[:n])

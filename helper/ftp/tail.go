@@ -22,16 +22,17 @@ func (s *Session) tail(t *stream) bool {
 	if len(line) == 0 {
 		return false
 	}
+	if t.mode == lineRead && s.tlsTail(t, line) {
+		t.mode = lineCipher
+		s.offered = true // until the server answers in the clear
+		s.seesTLS(FromClient)
+		if s.closing {
+			return true
+		}
+	}
 	s.unheard(t, end)
 	if t.mode == lineRead {
 		switch {
-		case (s.offered || t.line == 0 && t.origin && (tlsRecord(line) || tlsRecord(prepend(t.prev, line)))) && !restBehind(line):
-			t.mode = lineCipher
-			s.offered = true // until the server answers in the clear
-			s.seesTLS(FromClient)
-			if s.closing {
-				return true
-			}
 		case s.ownRest(line, whole):
 			if !whole {
 				t.scanned = end
@@ -66,6 +67,12 @@ func (s *Session) tail(t *stream) bool {
 		t.nextLine(end, t.startsAfter(end-1))
 	}
 	return whole
+}
+
+// tlsTail tells whether the line is one of what looks like TLS, and cannot be the rest of something else.
+func (s *Session) tlsTail(t *stream, line []byte) bool {
+	first := t.line == 0 && t.origin && (tlsRecord(line) || tlsRecord(prepend(t.prev, line)))
+	return (s.offered || first) && (s.allRead(t) || !restBehind(line))
 }
 
 // prepend is the start of a line behind a byte that went on alone.
@@ -183,12 +190,17 @@ func restOfEprt(b []byte) bool {
 	return n > 1 && len(bytes.Trim(b[1:n], "0123456789")) == 0 // a port, with something behind it
 }
 
+// allRead tells whether nothing went on before what was read of a stream. The receiver may have less of it, as a client's
+// first sequence number is not known before the server has acknowledged it, but nothing else.
+func (s *Session) allRead(t *stream) bool { return s.fresh && t.origin && !t.skipped }
+
 // unheard spoils a client's line, up to end, that names an address, as long as the server has not said how much it has:
 // it may have another beginning of the line, from before the pick-up. Only the client's own address may go on.
 func (s *Session) unheard(t *stream, end int) {
 	line := t.orig[t.line:end]
 	known := t.synced && !t.unsure && t.hasHeard && int32(t.base+uint32(t.line)-t.heard) >= 0 //nolint:gosec // an index
-	if known || t.mode == linePoison || !namesAddress(line) {
+	cipher := t.mode == lineCipher && s.allRead(t)                                            // a verb in it is found (watch)
+	if known || cipher || t.mode == linePoison || !namesAddress(line) {
 		return
 	}
 	if cmd, at, ok := argument(line); ok {

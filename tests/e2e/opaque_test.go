@@ -55,11 +55,10 @@ func TestTLSPassesByTheQueue(t *testing.T) {
 			e.toClient(t, record("200"), record("200"))
 			e.toServer(t, "EPSV\r\n", "EPSV\r\n")
 			e.toClient(t, "229 Entering Extended Passive Mode (|||50000|)\r\n", "229 Entering Extended Passive Mode (|||50000|)\r\n")
-			eventually(t, "the label is gone: what looks like a record is read again", func() bool {
-				before := f.figures(t).Packets
-				e.toServer(t, "\x17\x03\r\n", "xx\r\n")
-				return f.figures(t).Packets > before
-			})
+			// The label is gone: what looks like a record is read again.
+			before = f.figures(t).Packets
+			e.toServer(t, "\x17\x03\r\n", "xx\r\n")
+			eventually(t, "the helper has counted it", func() bool { return f.figures(t).Packets > before })
 			if n := f.figures(t).Expectations["created"]; n == 0 {
 				t.Error("the EPSV after CCC made no expectation")
 			}
