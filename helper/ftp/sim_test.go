@@ -198,7 +198,7 @@ func (s *sim) check() {
 			if !bytes.HasSuffix(line, []byte("\n")) && mayBeActive(line) {
 				continue // held for a rest that does not come
 			}
-			if slowAfterCR(line) {
+			if slowAndObscured(line) {
 				continue
 			}
 			if !spellsActive(string(line)) && !spellsActive(stripTelnet(string(line))) {
@@ -208,12 +208,11 @@ func (s *sim) check() {
 	}
 }
 
-// slowAfterCR tells whether a verb may begin behind a bare CR, which ends a line for some servers: if the line comes slowly, it
-// is spoilt from there.
-func slowAfterCR(line []byte) bool {
-	cr := bytes.IndexByte(line, '\r')
-	for k := cr + 2; cr >= 0 && k < len(line); k++ {
-		if mayBeActive(line[:k]) {
+// slowAndObscured tells whether a part of a line may become an active verb with bytes in it that servers differ about: if
+// the line comes slowly, it is spoilt from there.
+func slowAndObscured(line []byte) bool {
+	for k := 1; k < len(line); k++ {
+		if !graphic(line[:k]) && mayBeActive(line[:k]) {
 			return true
 		}
 	}
