@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ftpvip/configs"
+	"ftpvip/health/judge"
 	"ftpvip/health/statefile"
 )
 
@@ -16,20 +17,20 @@ const Version = 1
 // File is the state of all backends between two rounds. The zero value is a farm never looked at.
 type File struct {
 	Round    time.Time // when the last round began; zero before the first
-	Backends map[configs.Ref]State
+	Backends map[configs.Ref]judge.State
 }
 
 // fileJSON is File as it is written. Fields that it does not name are ignored when it is read, so that they may be
 // added without a new version.
 type fileJSON struct {
-	Version  int              `json:"version"`
-	Round    time.Time        `json:"round,omitzero"`
-	Backends map[string]State `json:"backends"` // by "pool/backend"
+	Version  int                    `json:"version"`
+	Round    time.Time              `json:"round,omitzero"`
+	Backends map[string]judge.State `json:"backends"` // by "pool/backend"
 }
 
 // Encode returns f as JSON, the same bytes for the same state.
 func (f File) Encode() ([]byte, error) {
-	out := fileJSON{Version: Version, Round: f.Round, Backends: make(map[string]State, len(f.Backends))}
+	out := fileJSON{Version: Version, Round: f.Round, Backends: make(map[string]judge.State, len(f.Backends))}
 	for ref, st := range f.Backends {
 		out.Backends[ref.String()] = st
 	}
@@ -47,7 +48,7 @@ func Decode(b []byte) (File, error) {
 	if err != nil {
 		return File{}, fmt.Errorf("decoding health state: %w", err)
 	}
-	f := File{Round: in.Round, Backends: make(map[configs.Ref]State, len(in.Backends))}
+	f := File{Round: in.Round, Backends: make(map[configs.Ref]judge.State, len(in.Backends))}
 	for key, st := range in.Backends {
 		pool, backend, ok := strings.Cut(key, "/")
 		if !ok || pool == "" || backend == "" {
@@ -56,7 +57,7 @@ func Decode(b []byte) (File, error) {
 		if st.Rise < 0 || st.Fall < 0 {
 			return File{}, fmt.Errorf("decoding health state: %s: a negative counter", key)
 		}
-		if st.Status != Down && (st.Kept || !st.Held.IsZero()) {
+		if st.Status != judge.Down && (st.Kept || !st.Held.IsZero()) {
 			return File{}, fmt.Errorf("decoding health state: %s: kept or held, but not down", key)
 		}
 		f.Backends[configs.Ref{Pool: pool, Backend: backend}] = st
@@ -75,16 +76,21 @@ func (f File) Down() map[configs.Ref]bool {
 	return down
 }
 
+// Ramp returns the backends in slow start with the percentage of their weight that they have at the last round; see judge.Ramp.
+func (f File) Ramp(cfg *configs.Config, out func(configs.Ref) bool) map[configs.Ref]int {
+	return judge.Ramp(cfg, f.Backends, f.Round, out)
+}
+
 // For returns f without the backends that cfg does not have, and without those that are down in a pool
 // whose check is none by now: nobody would ever look at them again.
 func (f File) For(cfg *configs.Config) File {
-	kept := File{Round: f.Round, Backends: make(map[configs.Ref]State)}
+	kept := File{Round: f.Round, Backends: make(map[configs.Ref]judge.State)}
 	for i := range cfg.Pools {
 		pool := &cfg.Pools[i]
 		for _, b := range pool.Backends {
 			ref := configs.Ref{Pool: pool.Name, Backend: b.Name}
 			st, ok := f.Backends[ref]
-			if !ok || pool.Health.Check == configs.CheckNone && !st.Member() {
+			if !ok || st.Stale(pool.Health.Check) {
 				continue
 			}
 			kept.Backends[ref] = st

@@ -15,6 +15,7 @@ import (
 
 	"ftpvip/configs/statedir"
 	"ftpvip/configs/terminal"
+	"ftpvip/health/judge"
 )
 
 // The history is two files in the state directory: the current one, and the one before. It takes twice maxHistory.
@@ -27,7 +28,7 @@ const (
 )
 
 // AppendHistory adds events to the history in dir, one line of JSON each. The caller holds the lock.
-func AppendHistory(dir string, events []Event) (err error) {
+func AppendHistory(dir string, events []judge.Event) (err error) {
 	if len(events) == 0 {
 		return nil
 	}
@@ -79,7 +80,7 @@ func torn(f *os.File) bool {
 }
 
 // ReadHistory returns all events in dir, the oldest first, and how many lines could not be read.
-func ReadHistory(dir string) (events []Event, broken int, err error) {
+func ReadHistory(dir string) (events []judge.Event, broken int, err error) {
 	d, err := statedir.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, nil
@@ -105,12 +106,12 @@ func ReadHistory(dir string) (events []Event, broken int, err error) {
 	return events, broken, nil
 }
 
-func decodeHistory(b []byte) (events []Event, broken int) {
+func decodeHistory(b []byte) (events []judge.Event, broken int) {
 	for line := range bytes.Lines(b) {
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		var e Event
+		var e judge.Event
 		if json.Unmarshal(line, &e) == nil && e.Pool != "" && e.Backend != "" {
 			events = append(events, e)
 		} else {
@@ -121,7 +122,7 @@ func decodeHistory(b []byte) (events []Event, broken int) {
 }
 
 // WriteHistory writes events as a table.
-func WriteHistory(w io.Writer, events []Event) error {
+func WriteHistory(w io.Writer, events []judge.Event) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, e := range events {
 		_, _ = fmt.Fprintf(tw, "%s\t%s\n", e.Time.Local().Format("2006-01-02 15:04:05"), terminal.Line(e.String())) // Flush has the error

@@ -9,16 +9,17 @@ import (
 	"testing"
 	"time"
 
-	"ftpvip/configs"
-
 	"github.com/google/go-cmp/cmp"
+
+	"ftpvip/configs"
+	"ftpvip/health/judge"
 )
 
-func sampleEvents() []Event {
-	return []Event{
-		{Time: t0, Pool: "farm", Backend: "b", From: Up, To: Down, Step: StepConnect, Reason: "refused", Did: []string{didLeave}},
-		{Time: t0.Add(time.Minute), Pool: "farm", Backend: "b", From: Down, To: Up, Did: []string{didCome}},
-		{Time: t0, Pool: "farm", Backend: "c", From: Down, To: Down, Held: t0.Add(time.Hour), Admin: "drained"},
+func sampleEvents() []judge.Event {
+	return []judge.Event{
+		{Time: t0, Pool: "farm", Backend: "b", From: judge.Up, To: judge.Down, Step: judge.StepConnect, Reason: "refused", Did: []string{"takes no new clients"}},
+		{Time: t0.Add(time.Minute), Pool: "farm", Backend: "b", From: judge.Down, To: judge.Up, Did: []string{"takes new clients"}},
+		{Time: t0, Pool: "farm", Backend: "c", From: judge.Down, To: judge.Down, Held: t0.Add(time.Hour), Admin: "drained"},
 	}
 }
 
@@ -60,7 +61,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	e.Reason = strings.Repeat("x", 100<<10)
 	for i := range 50 {
 		e.Backend = string(rune('A' + i))
-		if err := AppendHistory(dir, []Event{e}); err != nil {
+		if err := AppendHistory(dir, []judge.Event{e}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -95,7 +96,7 @@ func FuzzHistory(f *testing.F) {
 		}
 		for _, e := range events {
 			_ = e.String()
-			if int(e.From) >= len(statusNames) || int(e.To) >= len(statusNames) {
+			if e.From > judge.Down || e.To > judge.Down || e.Slots > judge.SlotsReleased {
 				t.Errorf("%+v", e)
 			}
 		}
@@ -110,7 +111,7 @@ func TestNotify(t *testing.T) {
 			{Name: "farm", Health: configs.Health{Notify: []string{"/bin/sh", "-c", script}}}, {Name: "quiet"},
 		}}
 	}
-	events := append(sampleEvents(), Event{Pool: "quiet", From: Up, To: Down}, Event{Pool: "farm", From: Up, To: Down, Admin: "drained"})
+	events := append(sampleEvents(), judge.Event{Pool: "quiet", From: judge.Up, To: judge.Down}, judge.Event{Pool: "farm", From: judge.Up, To: judge.Down, Admin: "drained"})
 	notes := Notify(t.Context(), cfg(script), events)
 	if diff := cmp.Diff([]string{"notified by /bin/sh", "notified by /bin/sh", "", "", ""}, notes); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

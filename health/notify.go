@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"ftpvip/configs"
+	"ftpvip/health/command"
+	"ftpvip/health/judge"
+	"ftpvip/health/probe"
 )
 
 // Notify's limits.
@@ -17,7 +20,7 @@ const (
 
 // Notify runs the pools' notify commands, one for each change of status that no admin has made void, several at a time
 // and none longer than NotifyTime after the call. It returns one note for each event, "" where nothing was to do.
-func Notify(ctx context.Context, cfg *configs.Config, events []Event) []string {
+func Notify(ctx context.Context, cfg *configs.Config, events []judge.Event) []string {
 	ctx, cancel := context.WithTimeout(ctx, NotifyTime)
 	defer cancel()
 	notes := make([]string, len(events))
@@ -41,11 +44,11 @@ func Notify(ctx context.Context, cfg *configs.Config, events []Event) []string {
 	return notes
 }
 
-func notify(ctx context.Context, command []string, e Event) string {
+func notify(ctx context.Context, argv []string, e judge.Event) string {
 	if ctx.Err() != nil {
-		return fmt.Sprintf("NOT notified: no time was left for %s", command[0])
+		return fmt.Sprintf("NOT notified: no time was left for %s", argv[0])
 	}
-	line, err := runCommand(ctx, command, []string{
+	line, err := command.Run(ctx, argv, []string{
 		"FTPVIP_POOL=" + e.Pool,
 		"FTPVIP_BACKEND=" + e.Backend,
 		"FTPVIP_FROM=" + e.From.String(),
@@ -56,11 +59,11 @@ func notify(ctx context.Context, command []string, e Event) string {
 	})
 	switch {
 	case err == nil:
-		return "notified by " + command[0]
+		return "notified by " + argv[0]
 	case ctx.Err() != nil:
-		return fmt.Sprintf("NOT notified: %s did not end within %v and was killed", command[0], NotifyTime)
+		return fmt.Sprintf("NOT notified: %s did not end within %v and was killed", argv[0], NotifyTime)
 	case line == "":
-		return fmt.Sprintf("NOT notified: %s: %v", command[0], err)
+		return fmt.Sprintf("NOT notified: %s: %v", argv[0], err)
 	}
-	return fmt.Sprintf("NOT notified: %s: %v: %s", command[0], err, quote(line))
+	return fmt.Sprintf("NOT notified: %s: %v: %s", argv[0], err, probe.Quote(line))
 }

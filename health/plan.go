@@ -1,18 +1,18 @@
 package health
 
 import (
-	"errors"
 	"net/netip"
 	"slices"
 	"time"
 
 	"ftpvip/configs"
+	"ftpvip/health/probe"
 )
 
 // job is one probe of a round. Backends whose jobs are equal share one, in whatever pools they are.
 type job struct {
 	check  configs.Check
-	target Target
+	target probe.Target
 }
 
 // plan is the jobs of a round and which backend waits for which of them.
@@ -23,7 +23,7 @@ type plan struct {
 
 // makePlan lists what must be probed: of the backends in only, or of all where that is nil. Pools whose check is none, or is
 // not in probes, need nothing.
-func makePlan(cfg *configs.Config, prev File, probes Probes, only map[configs.Ref]bool) plan {
+func makePlan(cfg *configs.Config, prev File, probes probe.Set, only map[configs.Ref]bool) plan {
 	p := plan{needs: make(map[configs.Ref][]job)}
 	checked := make(map[job]time.Time)
 	tags := cfg.WayTags()
@@ -33,19 +33,19 @@ func makePlan(cfg *configs.Config, prev File, probes Probes, only map[configs.Re
 			continue
 		}
 		families := served(cfg, pool)
-		makeSpec := specOf(cfg, pool)
+		makeSpec := probe.Specs(cfg, pool)
 		for _, b := range pool.Backends {
 			ref := configs.Ref{Pool: pool.Name, Backend: b.Name}
 			if only != nil && !only[ref] {
 				continue
 			}
-			spec := (*Spec)(nil)
+			spec := (*probe.Spec)(nil)
 			if pool.Health.Check != configs.CheckTCP && pool.Health.Check != configs.CheckFTPBanner {
 				spec = makeSpec(b)
 			}
 			for _, addr := range probed(b, families) {
 				f := configs.FamilyOf(addr)
-				j := job{pool.Health.Check, Target{
+				j := job{pool.Health.Check, probe.Target{
 					Addr: netip.AddrPortFrom(addr, b.Port), Source: pool.Health.Source.Of(f), Timeout: pool.Health.Timeout, Spec: spec,
 				}}
 				if pool.Health.Through == configs.ThroughVIP {
@@ -117,43 +117,4 @@ func probed(b configs.Backend, families []configs.Family) []netip.Addr {
 		return b.Addrs.All()
 	}
 	return addrs
-}
-
-// combine makes one result of those of a backend's addresses. The backend fails if any of them does, because its
-// slots would send clients of that family there; the reason then names every address that failed. It is
-// inconclusive if none failed and one is. The time is that of the slowest.
-func combine(jobs []job, results map[job]Result) Result {
-	if len(jobs) == 0 {
-		return fail(StepLocal, "the backend has no address to probe", nil)
-	}
-	failed, unclear := Result{}, Result{}
-	var took time.Duration
-	for _, j := range jobs {
-		r := results[j]
-		took = max(took, r.Took)
-		switch {
-		case r.OK():
-		case r.Inconclusive():
-			unclear.add(j, r)
-		default:
-			failed.add(j, r)
-		}
-	}
-	all := failed
-	if failed.OK() {
-		all = unclear
-	}
-	all.Took = took
-	return all
-}
-
-// add makes r the next reason of a combined result; the first one gives the step.
-func (r *Result) add(j job, part Result) {
-	reason := j.target.String() + ": " + part.Reason
-	if r.OK() {
-		r.Step, r.Reason, r.Err = part.Step, reason, part.Err
-		return
-	}
-	r.Reason += "; " + reason
-	r.Err = errors.Join(r.Err, part.Err)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ftpvip/configs"
+	"ftpvip/health/judge"
 )
 
 // Report is what a round found. Its JSON is the output of `ftpvip health -o json`. Times are UTC.
@@ -31,24 +32,24 @@ type PoolReport struct {
 
 // BackendReport is one backend of a PoolReport.
 type BackendReport struct {
-	Name       string          `json:"name"`
-	Status     Status          `json:"status"` // after the round
-	Member     bool            `json:"member"`
-	Transition Transition      `json:"transition,omitzero"` // what the round changed
-	Since      time.Time       `json:"since,omitzero"`      // when Status began
-	Rise       int             `json:"rise"`                // successes in a row so far, while down
-	Fall       int             `json:"fall"`                // failures in a row so far, while not down
-	Held       time.Time       `json:"held_until,omitzero"` // down until then, because it flapped
-	Kept       bool            `json:"kept,omitzero"`       // down, and a member because nobody else is left
-	Admin      string          `json:"admin,omitempty"`     // drained or disabled: no member, whatever its status
-	Outcome                    // of this round, all addresses together
-	Addresses  []AddressReport `json:"addresses,omitempty"` // of this round, IPv4 first; none with the check none
+	Name          string           `json:"name"`
+	Status        judge.Status     `json:"status"` // after the round
+	Member        bool             `json:"member"`
+	Transition    judge.Transition `json:"transition,omitzero"` // what the round changed
+	Since         time.Time        `json:"since,omitzero"`      // when Status began
+	Rise          int              `json:"rise"`                // successes in a row so far, while down
+	Fall          int              `json:"fall"`                // failures in a row so far, while not down
+	Held          time.Time        `json:"held_until,omitzero"` // down until then, because it flapped
+	Kept          bool             `json:"kept,omitzero"`       // down, and a member because nobody else is left
+	Admin         string           `json:"admin,omitempty"`     // drained or disabled: no member, whatever its status
+	judge.Outcome                  // of this round, all addresses together
+	Addresses     []AddressReport  `json:"addresses,omitempty"` // of this round, IPv4 first; none with the check none
 }
 
 // AddressReport is the result of one address of a backend.
 type AddressReport struct {
 	Address netip.AddrPort `json:"address"`
-	Outcome
+	judge.Outcome
 }
 
 // Empty lists the pools that have no member, or none for a family that they serve. A new connection there
@@ -65,16 +66,17 @@ func (r Report) Empty() []string {
 
 func newPoolReport(p *configs.Pool) PoolReport {
 	return PoolReport{
-		Name: p.Name, Check: p.Health.Check, TimeoutMS: millis(p.Health.Timeout),
+		Name: p.Name, Check: p.Health.Check, TimeoutMS: judge.Millis(p.Health.Timeout),
 		Rise: p.Health.Rise, Fall: p.Health.Fall, MinMembers: p.MinMembers, Backends: []BackendReport{},
 	}
 }
 
-func newBackendReport(name string, st State, change Transition, r Result) BackendReport {
+func newBackendReport(name string, v judge.Verdict) BackendReport {
+	st := v.State
 	return BackendReport{
-		Name: name, Status: st.Status, Member: st.Member(), Transition: change, Since: st.Since, Rise: st.Rise, Fall: st.Fall,
+		Name: name, Status: st.Status, Member: st.Member(), Transition: v.Change, Since: st.Since, Rise: st.Rise, Fall: st.Fall,
 		Held: st.Held, Kept: st.Kept,
-		Outcome: outcome(r),
+		Outcome: judge.NewOutcome(v.Last),
 	}
 }
 
@@ -101,7 +103,7 @@ func (p *PoolReport) count(pool *configs.Pool, families []configs.Family) {
 func (r *Report) warn(p PoolReport) {
 	n, first := 0, BackendReport{}
 	for _, b := range p.Backends {
-		if b.Step != StepLocal {
+		if b.Step != judge.StepLocal {
 			continue
 		}
 		if n == 0 {

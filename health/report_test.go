@@ -9,9 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"ftpvip/configs"
-
 	"github.com/google/go-cmp/cmp"
+
+	"ftpvip/configs"
+	"ftpvip/health/judge"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -24,28 +25,28 @@ func sampleReport() Report {
 				Name: "farm", Check: configs.CheckFTPBanner, TimeoutMS: 3000, Rise: 2, Fall: 3, Members: 2, Memberless: []int{6},
 				Backends: []BackendReport{
 					{
-						Name: "ftp1", Status: Up, Member: true, Since: t0.Add(-26 * time.Hour), Outcome: Outcome{OK: true, LatencyMS: 1.234},
-						Addresses: []AddressReport{{ap("10.2.0.11:21"), Outcome{OK: true, LatencyMS: 1.234}}},
+						Name: "ftp1", Status: judge.Up, Member: true, Since: t0.Add(-26 * time.Hour), Outcome: judge.Outcome{OK: true, LatencyMS: 1.234},
+						Addresses: []AddressReport{{ap("10.2.0.11:21"), judge.Outcome{OK: true, LatencyMS: 1.234}}},
 					},
 					{
-						Name: "ftp2", Status: Up, Member: true, Since: t0.Add(-200 * time.Second), Fall: 1,
-						Outcome:   Outcome{Step: StepBanner, Reason: `10.2.0.12:21: the server takes no sessions now: it says 421 "full"`, LatencyMS: 2},
-						Addresses: []AddressReport{{ap("10.2.0.12:21"), Outcome{Step: StepBanner, Reason: `the server takes no sessions now: it says 421 "full"`, LatencyMS: 2}}},
+						Name: "ftp2", Status: judge.Up, Member: true, Since: t0.Add(-200 * time.Second), Fall: 1,
+						Outcome:   judge.Outcome{Step: judge.StepBanner, Reason: `10.2.0.12:21: the server takes no sessions now: it says 421 "full"`, LatencyMS: 2},
+						Addresses: []AddressReport{{ap("10.2.0.12:21"), judge.Outcome{Step: judge.StepBanner, Reason: `the server takes no sessions now: it says 421 "full"`, LatencyMS: 2}}},
 					},
 					{
-						Name: "ftp3", Status: Down, Since: t0, Transition: Transition{Up, Down},
-						Outcome: Outcome{Step: StepConnect, Reason: "[fd00::13]:21: no answer within 3s: the host is down, or a firewall drops the packets", LatencyMS: 3000},
+						Name: "ftp3", Status: judge.Down, Since: t0, Transition: judge.Transition{From: judge.Up, To: judge.Down},
+						Outcome: judge.Outcome{Step: judge.StepConnect, Reason: "[fd00::13]:21: no answer within 3s: the host is down, or a firewall drops the packets", LatencyMS: 3000},
 						Addresses: []AddressReport{
-							{ap("10.2.0.13:21"), Outcome{OK: true, LatencyMS: 0.5}},
-							{ap("[fd00::13]:21"), Outcome{Step: StepConnect, Reason: "no answer within 3s: the host is down, or a firewall drops the packets", LatencyMS: 3000}},
+							{ap("10.2.0.13:21"), judge.Outcome{OK: true, LatencyMS: 0.5}},
+							{ap("[fd00::13]:21"), judge.Outcome{Step: judge.StepConnect, Reason: "no answer within 3s: the host is down, or a firewall drops the packets", LatencyMS: 3000}},
 						},
 					},
-					{Name: "ftp4", Status: Down, Since: t0.Add(-90 * time.Minute), Rise: 1, Outcome: Outcome{OK: true, LatencyMS: 12.5}, Addresses: []AddressReport{{ap("10.2.0.14:21"), Outcome{OK: true, LatencyMS: 12.5}}}},
+					{Name: "ftp4", Status: judge.Down, Since: t0.Add(-90 * time.Minute), Rise: 1, Outcome: judge.Outcome{OK: true, LatencyMS: 12.5}, Addresses: []AddressReport{{ap("10.2.0.14:21"), judge.Outcome{OK: true, LatencyMS: 12.5}}}},
 				},
 			},
 			{
 				Name: "sftp", Check: configs.CheckNone, TimeoutMS: 3000, Rise: 2, Fall: 3, Members: 1,
-				Backends: []BackendReport{{Name: "s1", Status: Up, Member: true, Since: t0.Add(-5 * time.Second), Outcome: Outcome{OK: true}}},
+				Backends: []BackendReport{{Name: "s1", Status: judge.Up, Member: true, Since: t0.Add(-5 * time.Second), Outcome: judge.Outcome{OK: true}}},
 			},
 		},
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"ftpvip/configs"
+	"ftpvip/health/judge"
+	"ftpvip/health/probe"
 )
 
 // DefaultSockets is how many probes run at the same time. A dead address holds its socket for its whole timeout, so
@@ -18,20 +20,13 @@ const slack = 750 * time.Millisecond
 
 // Options are the parts of a round that can be replaced. The zero value is the real thing.
 type Options struct {
-	Probes  Probes           // nil: DefaultProbes
+	Probes  probe.Set        // nil: probe.Builtin
 	Sockets int              // probes at the same time; 0: DefaultSockets
 	Now     func() time.Time // nil: time.Now
 
 	// Admin has the backends that an admin took out, with the word for it. They are checked and judged like others, so
 	// that they come back as what they are; but they count for nothing while they are out.
 	Admin map[configs.Ref]string
-}
-
-// Found is what the probes of a round found.
-type Found struct {
-	begin, end time.Time
-	needs      map[configs.Ref][]job // of the backends that were looked at
-	results    map[job]Result
 }
 
 // Round probes every backend of cfg once, all at the same time, and judges what it finds: next is prev brought up
@@ -60,7 +55,11 @@ func Look(ctx context.Context, cfg *configs.Config, prev File, o Options) (Found
 	o = o.withDefaults()
 	found := Found{begin: o.Now()}
 	p := makePlan(cfg, prev, o.Probes, nil)
-	found.results, found.needs = run(ctx, p, o), p.needs
+	results := run(ctx, p, o)
+	found.looks = make(map[configs.Ref][]look, len(p.needs))
+	for ref, jobs := range p.needs {
+		found.looks[ref] = []look{lookOf(jobs, results)}
+	}
 	if err := ctx.Err(); err != nil {
 		return Found{}, fmt.Errorf("checking the backends: %w", err)
 	}
@@ -69,11 +68,11 @@ func Look(ctx context.Context, cfg *configs.Config, prev File, o Options) (Found
 }
 
 // run does the jobs of p, at most o.Sockets at a time, and returns when all have ended.
-func run(ctx context.Context, p plan, o Options) map[job]Result {
+func run(ctx context.Context, p plan, o Options) map[job]judge.Result {
 	var (
 		mu      sync.Mutex
 		wg      sync.WaitGroup
-		results = make(map[job]Result, len(p.jobs))
+		results = make(map[job]judge.Result, len(p.jobs))
 		queue   = make(chan job, len(p.jobs))
 		start   = time.Now()
 		limit   = p.longest() + slack
@@ -85,7 +84,7 @@ func run(ctx context.Context, p plan, o Options) map[job]Result {
 	for range min(o.Sockets, len(p.jobs)) {
 		wg.Go(func() {
 			for j := range queue {
-				r := fail(StepLocal, fmt.Sprintf("no socket was free in time: %d addresses, %d sockets, too many of them dead",
+				r := judge.Fail(judge.StepLocal, fmt.Sprintf("no socket was free in time: %d addresses, %d sockets, too many of them dead",
 					len(p.jobs), o.Sockets), nil)
 				if ctx.Err() == nil && time.Since(start)+j.target.Timeout <= limit {
 					r = o.Probes[j.check](ctx, j.target)
@@ -102,7 +101,7 @@ func run(ctx context.Context, p plan, o Options) map[job]Result {
 
 func (o Options) withDefaults() Options {
 	if o.Probes == nil {
-		o.Probes = DefaultProbes()
+		o.Probes = probe.Builtin()
 	}
 	if o.Sockets <= 0 {
 		o.Sockets = DefaultSockets

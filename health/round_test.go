@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,21 +16,23 @@ import (
 	"testing/synctest"
 	"time"
 
-	"ftpvip/configs"
-
 	"github.com/google/go-cmp/cmp"
+
+	"ftpvip/configs"
+	"ftpvip/health/judge"
+	"ftpvip/health/probe"
 )
 
 // fakeProbe answers by address from a table and keeps count. An address that is not in the table is a black hole.
 type fakeProbe struct {
 	mu      sync.Mutex
-	answers map[netip.AddrPort]Result
-	calls   []Target
+	answers map[netip.AddrPort]judge.Result
+	calls   []probe.Target
 	now     atomic.Int64
 	most    int64
 }
 
-func (p *fakeProbe) probe(ctx context.Context, t Target) Result {
+func (p *fakeProbe) probe(ctx context.Context, t probe.Target) judge.Result {
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
 	n := p.now.Add(1)
@@ -40,14 +44,14 @@ func (p *fakeProbe) probe(ctx context.Context, t Target) Result {
 	p.mu.Unlock()
 	if !ok {
 		<-ctx.Done()
-		return Result{Step: StepConnect, Reason: "no answer", Err: ctx.Err(), Took: t.Timeout}
+		return judge.Result{Step: judge.StepConnect, Reason: "no answer", Err: ctx.Err(), Took: t.Timeout}
 	}
 	time.Sleep(time.Millisecond)
 	return r
 }
 
 func (p *fakeProbe) options() Options {
-	return Options{Probes: Probes{configs.CheckTCP: p.probe, configs.CheckFTPBanner: p.probe}}
+	return Options{Probes: probe.Set{configs.CheckTCP: p.probe, configs.CheckFTPBanner: p.probe}}
 }
 
 func addrs(t *testing.T, list ...string) configs.Addrs {
@@ -70,7 +74,9 @@ func pool(name string, check configs.Check, backends ...configs.Backend) configs
 	}
 }
 
-var refusal = fail(StepConnect, "connection refused", errors.New("refused"))
+var t0 = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
+
+var refusal = judge.Fail(judge.StepConnect, "connection refused", errors.New("refused"))
 
 func ap(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
@@ -80,25 +86,25 @@ func TestRoundFamilies(t *testing.T) {
 	only4 := configs.Backend{Name: "a", Addrs: addrs(t, "10.0.0.1"), Port: 21}
 	vip := func(list ...string) configs.VIP { return configs.VIP{Pool: "farm", Addrs: addrs(t, list...)} }
 	ok4, ok6 := ap("10.0.0.1:21"), ap("[fd00::1]:21")
-	local := fail(StepLocal, "no descriptors", nil)
+	local := judge.Fail(judge.StepLocal, "no descriptors", nil)
 	tests := []struct {
 		name    string
 		vips    []configs.VIP
 		backend configs.Backend
-		answers map[netip.AddrPort]Result
+		answers map[netip.AddrPort]judge.Result
 		want    string // status, step, reason
 		probed  int
 	}{
-		{"both good", []configs.VIP{vip("192.0.2.1", "2001:db8::1")}, both, map[netip.AddrPort]Result{ok4: {}, ok6: {}}, "up : ", 2},
-		{"IPv6 bad", []configs.VIP{vip("192.0.2.1", "2001:db8::1")}, both, map[netip.AddrPort]Result{ok4: {}, ok6: refusal}, "down connect: [fd00::1]:21: connection refused", 2},
-		{"IPv6 of another VIP bad", []configs.VIP{vip("192.0.2.1"), vip("2001:db8::1")}, both, map[netip.AddrPort]Result{ok4: {}, ok6: refusal}, "down connect: [fd00::1]:21: connection refused", 2},
-		{"IPv6 bad but not served", []configs.VIP{vip("192.0.2.1")}, both, map[netip.AddrPort]Result{ok4: {}, ok6: refusal}, "up : ", 1},
-		{"both bad", []configs.VIP{vip("192.0.2.1", "2001:db8::1")}, both, map[netip.AddrPort]Result{ok4: refusal, ok6: refusal}, "down connect: 10.0.0.1:21: connection refused; [fd00::1]:21: connection refused", 2},
-		{"no VIP", nil, both, map[netip.AddrPort]Result{ok4: {}, ok6: refusal}, "down connect: [fd00::1]:21: connection refused", 2},
-		{"family without address", []configs.VIP{vip("192.0.2.1", "2001:db8::1")}, only4, map[netip.AddrPort]Result{ok4: {}}, "up : ", 1},
-		{"no address of the family", []configs.VIP{vip("2001:db8::1")}, only4, map[netip.AddrPort]Result{ok4: refusal}, "down connect: 10.0.0.1:21: connection refused", 1},
-		{"inconclusive", []configs.VIP{vip("192.0.2.1", "2001:db8::1")}, both, map[netip.AddrPort]Result{ok4: {}, ok6: local}, "unknown local: [fd00::1]:21: no descriptors", 2},
-		{"inconclusive and bad", []configs.VIP{vip("192.0.2.1", "2001:db8::1")}, both, map[netip.AddrPort]Result{ok4: local, ok6: refusal}, "down connect: [fd00::1]:21: connection refused", 2},
+		{"both good", []configs.VIP{vip("192.0.2.1", "2001:db8::1")}, both, map[netip.AddrPort]judge.Result{ok4: {}, ok6: {}}, "up : ", 2},
+		{"IPv6 bad", []configs.VIP{vip("192.0.2.1", "2001:db8::1")}, both, map[netip.AddrPort]judge.Result{ok4: {}, ok6: refusal}, "down connect: [fd00::1]:21: connection refused", 2},
+		{"IPv6 of another VIP bad", []configs.VIP{vip("192.0.2.1"), vip("2001:db8::1")}, both, map[netip.AddrPort]judge.Result{ok4: {}, ok6: refusal}, "down connect: [fd00::1]:21: connection refused", 2},
+		{"IPv6 bad but not served", []configs.VIP{vip("192.0.2.1")}, both, map[netip.AddrPort]judge.Result{ok4: {}, ok6: refusal}, "up : ", 1},
+		{"both bad", []configs.VIP{vip("192.0.2.1", "2001:db8::1")}, both, map[netip.AddrPort]judge.Result{ok4: refusal, ok6: refusal}, "down connect: 10.0.0.1:21: connection refused; [fd00::1]:21: connection refused", 2},
+		{"no VIP", nil, both, map[netip.AddrPort]judge.Result{ok4: {}, ok6: refusal}, "down connect: [fd00::1]:21: connection refused", 2},
+		{"family without address", []configs.VIP{vip("192.0.2.1", "2001:db8::1")}, only4, map[netip.AddrPort]judge.Result{ok4: {}}, "up : ", 1},
+		{"no address of the family", []configs.VIP{vip("2001:db8::1")}, only4, map[netip.AddrPort]judge.Result{ok4: refusal}, "down connect: 10.0.0.1:21: connection refused", 1},
+		{"inconclusive", []configs.VIP{vip("192.0.2.1", "2001:db8::1")}, both, map[netip.AddrPort]judge.Result{ok4: {}, ok6: local}, "unknown local: [fd00::1]:21: no descriptors", 2},
+		{"inconclusive and bad", []configs.VIP{vip("192.0.2.1", "2001:db8::1")}, both, map[netip.AddrPort]judge.Result{ok4: local, ok6: refusal}, "down connect: [fd00::1]:21: connection refused", 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -128,7 +134,7 @@ func TestRoundShares(t *testing.T) {
 	cfg := &configs.Config{Pools: []configs.Pool{
 		pool("p1", configs.CheckTCP, b), pool("p2", configs.CheckTCP, b), pool("p3", configs.CheckFTPBanner, b), slow,
 	}}
-	fake := &fakeProbe{answers: map[netip.AddrPort]Result{ap("10.0.0.1:21"): {}}}
+	fake := &fakeProbe{answers: map[netip.AddrPort]judge.Result{ap("10.0.0.1:21"): {}}}
 	next, report, err := Round(t.Context(), cfg, File{}, fake.options())
 	if err != nil || len(fake.calls) != 3 {
 		t.Errorf("%d probes, error %v", len(fake.calls), err)
@@ -147,13 +153,13 @@ func TestRoundHysteresis(t *testing.T) {
 		Pools: []configs.Pool{pool("farm", configs.CheckTCP,
 			configs.Backend{Name: "a", Addrs: addrs(t, "10.0.0.1"), Port: 21}, configs.Backend{Name: "b", Addrs: addrs(t, "10.0.0.2"), Port: 21})},
 	}
-	fake := &fakeProbe{answers: map[netip.AddrPort]Result{good: {}, bad: {}}}
+	fake := &fakeProbe{answers: map[netip.AddrPort]judge.Result{good: {}, bad: {}}}
 	o := fake.options()
 	now := t0
 	o.Now = func() time.Time { return now }
 	var got []string
 	for i := range 9 {
-		fake.answers[bad] = Result{}
+		fake.answers[bad] = judge.Result{}
 		if i >= 2 && i < 6 {
 			fake.answers[bad] = refusal
 		}
@@ -184,10 +190,10 @@ func TestRoundHysteresis(t *testing.T) {
 func TestRoundNoneAndMissing(t *testing.T) {
 	b := configs.Backend{Name: "a", Addrs: addrs(t, "10.0.0.1"), Port: 21}
 	cfg := &configs.Config{Pools: []configs.Pool{pool("free", configs.CheckNone, b), pool("later", "telepathy", b)}}
-	prev := File{Backends: map[configs.Ref]State{
-		{Pool: "free", Backend: "a"}:  {Status: Down, Since: t0},
-		{Pool: "later", Backend: "a"}: {Status: Down, Since: t0},
-		{Pool: "gone", Backend: "a"}:  {Status: Down, Since: t0},
+	prev := File{Backends: map[configs.Ref]judge.State{
+		{Pool: "free", Backend: "a"}:  {Status: judge.Down, Since: t0},
+		{Pool: "later", Backend: "a"}: {Status: judge.Down, Since: t0},
+		{Pool: "gone", Backend: "a"}:  {Status: judge.Down, Since: t0},
 	}}
 	next, report, err := Round(t.Context(), cfg, prev, Options{Now: func() time.Time { return t0.Add(time.Hour) }})
 	if err != nil {
@@ -206,7 +212,7 @@ func TestRoundNoneAndMissing(t *testing.T) {
 	if diff := cmp.Diff([]string{"later"}, report.Empty()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if st := next.Backends[configs.Ref{Pool: "free", Backend: "a"}]; st.Status != Up {
+	if st := next.Backends[configs.Ref{Pool: "free", Backend: "a"}]; st.Status != judge.Up {
 		t.Errorf("check none left %+v", st)
 	}
 }
@@ -216,7 +222,7 @@ func TestRoundCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := bigFarm(10, nil)
 		fake := &fakeProbe{}
-		prev := File{Backends: map[configs.Ref]State{{Pool: "farm", Backend: "b0"}: {Status: Up, Fall: 2}}}
+		prev := File{Backends: map[configs.Ref]judge.State{{Pool: "farm", Backend: "b0"}: {Status: judge.Up, Fall: 2}}}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
@@ -231,13 +237,13 @@ func TestRoundCancelled(t *testing.T) {
 }
 
 // bigFarm returns a pool of n backends; answers, where given, gets a success for all but three of each ten.
-func bigFarm(n int, answers map[netip.AddrPort]Result) *configs.Config {
+func bigFarm(n int, answers map[netip.AddrPort]judge.Result) *configs.Config {
 	p := pool("farm", configs.CheckTCP)
 	for i := range n {
 		a := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
 		p.Backends = append(p.Backends, configs.Backend{Name: fmt.Sprintf("b%d", i), Addrs: configs.Addrs{V4: a}, Port: 21})
 		if answers != nil && i%10 >= 3 {
-			answers[netip.AddrPortFrom(a, 21)] = Result{}
+			answers[netip.AddrPortFrom(a, 21)] = judge.Result{}
 		}
 	}
 	return &configs.Config{Pools: []configs.Pool{p}}
@@ -247,7 +253,7 @@ func bigFarm(n int, answers map[netip.AddrPort]Result) *configs.Config {
 func TestRoundTime(t *testing.T) {
 	for _, sockets := range []int{0, 512, 64} {
 		synctest.Test(t, func(t *testing.T) {
-			fake := &fakeProbe{answers: make(map[netip.AddrPort]Result)}
+			fake := &fakeProbe{answers: make(map[netip.AddrPort]judge.Result)}
 			cfg := bigFarm(1000, fake.answers)
 			o := fake.options()
 			o.Sockets = sockets
@@ -296,7 +302,43 @@ func TestRoundTime(t *testing.T) {
 	}
 }
 
-// TestRoundReal runs the real probes against real servers, good, bad and dead ones together.
+// serve starts a server that greets each connection with a text. It returns the server's address.
+func serve(t *testing.T, host, text string) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer conn.Close()
+				_, _ = io.WriteString(conn, text)
+				_, _ = conn.Read(make([]byte, 64)) // until the client says something, or has gone
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); wg.Wait() })
+	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+// closedPort returns an address of host where nothing listens.
+func closedPort(t *testing.T, host string) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+// TestRoundReal runs the real probes against real servers, good, bad and silent ones together.
 func TestRoundReal(t *testing.T) {
 	at := func(name string, a netip.AddrPort) configs.Backend {
 		b := configs.Backend{Name: name, Port: a.Port()}
@@ -308,12 +350,12 @@ func TestRoundReal(t *testing.T) {
 		return b
 	}
 	p := pool("farm", configs.CheckFTPBanner,
-		at("good", serve(t, "127.0.0.1", say("220 ready\r\n"))),
-		at("good6", serve(t, "::1", say("220-a\r\n220 b\r\n"))),
-		at("full", serve(t, "127.0.0.1", sayAndClose("421 full\r\n"))),
-		at("silent", serve(t, "127.0.0.1", say(""))),
+		at("good", serve(t, "127.0.0.1", "220 ready\r\n")),
+		at("good6", serve(t, "::1", "220-a\r\n220 b\r\n")),
+		at("full", serve(t, "127.0.0.1", "421 full\r\n")),
+		at("silent", serve(t, "127.0.0.1", "")),
 		at("closed", closedPort(t, "127.0.0.1")),
-		at("dead", deafPort(t)))
+		at("late", serve(t, "127.0.0.1", "120 in a minute\r\n")))
 	p.Health.Fall = 1
 	p.Health.Timeout = 700 * time.Millisecond
 	start := time.Now()
@@ -324,11 +366,11 @@ func TestRoundReal(t *testing.T) {
 	if d := time.Since(start); d > p.Health.Timeout+time.Second {
 		t.Errorf("the round took %v", d)
 	}
-	steps := make(map[string]Step)
+	steps := make(map[string]judge.Step)
 	for _, b := range report.Pools[0].Backends {
 		steps[b.Name] = b.Step
 	}
-	want := map[string]Step{"good": "", "good6": "", "full": StepBanner, "silent": StepBanner, "closed": StepConnect, "dead": StepConnect}
+	want := map[string]judge.Step{"good": "", "good6": "", "full": judge.StepBanner, "silent": judge.StepBanner, "closed": judge.StepConnect, "late": judge.StepBanner}
 	if diff := cmp.Diff(want, steps); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -343,8 +385,8 @@ func TestMemberless(t *testing.T) {
 		Pools: []configs.Pool{pool("farm", configs.CheckTCP,
 			configs.Backend{Name: "a", Addrs: addrs(t, "10.0.0.1"), Port: 21}, configs.Backend{Name: "b", Addrs: addrs(t, "fd00::2"), Port: 21})},
 	}
-	fake := &fakeProbe{answers: map[netip.AddrPort]Result{ap("10.0.0.1:21"): {}, ap("[fd00::2]:21"): refusal}}
-	prev := File{Backends: map[configs.Ref]State{{Pool: "farm", Backend: "b"}: {Status: Down}}}
+	fake := &fakeProbe{answers: map[netip.AddrPort]judge.Result{ap("10.0.0.1:21"): {}, ap("[fd00::2]:21"): refusal}}
+	prev := File{Backends: map[configs.Ref]judge.State{{Pool: "farm", Backend: "b"}: {Status: judge.Down}}}
 	_, report, err := Round(t.Context(), cfg, prev, fake.options())
 	if err != nil {
 		t.Fatal(err)
@@ -367,9 +409,9 @@ func TestReportJSONOfNothing(t *testing.T) {
 
 // BenchmarkRound is what a round of 1,000 backends costs beside its probes.
 func BenchmarkRound(b *testing.B) {
-	answers := make(map[netip.AddrPort]Result)
+	answers := make(map[netip.AddrPort]judge.Result)
 	cfg := bigFarm(1000, answers)
-	o := Options{Probes: Probes{configs.CheckTCP: func(_ context.Context, t Target) Result { return answers[t.Addr] }}}
+	o := Options{Probes: probe.Set{configs.CheckTCP: func(_ context.Context, t probe.Target) judge.Result { return answers[t.Addr] }}}
 	var f File
 	b.ReportAllocs()
 	for b.Loop() {

@@ -6,14 +6,15 @@ import (
 	"testing"
 	"time"
 
-	"ftpvip/configs"
-
 	"github.com/google/go-cmp/cmp"
+
+	"ftpvip/configs"
+	"ftpvip/health/judge"
 )
 
 // play has rounds of a pool of three backends with rise and fall of 1; each round is a word of + and -, one for each.
 // It returns for each round the statuses, with k for a backend that is kept and m where it is a member.
-func play(t *testing.T, h configs.Health, admin map[configs.Ref]string, rounds string) (got []string, all []Event) {
+func play(t *testing.T, h configs.Health, admin map[configs.Ref]string, rounds string) (got []string, all []judge.Event) {
 	t.Helper()
 	h.Check, h.Rise, h.Fall = configs.CheckTCP, 1, 1
 	p := configs.Pool{Name: "farm", Health: h}
@@ -27,15 +28,17 @@ func play(t *testing.T, h configs.Health, admin map[configs.Ref]string, rounds s
 	for round := range strings.FieldsSeq(rounds) {
 		now = now.Add(time.Second)
 		o := Options{Probes: fake.options().Probes, Now: func() time.Time { return now }, Admin: admin}
-		found := Found{begin: now, end: now, needs: map[configs.Ref][]job{}, results: map[job]Result{}}
+		found := Found{begin: now, end: now}
 		plan := makePlan(cfg, f, o.Probes, nil)
+		results := map[job]judge.Result{}
 		for i, j := range plan.jobs {
-			found.results[j] = Result{}
 			if round[i] == '-' {
-				found.results[j] = refusal
+				results[j] = refusal
 			}
 		}
-		found.needs = plan.needs
+		for ref, jobs := range plan.needs {
+			found.add(ref, lookOf(jobs, results))
+		}
 		next, report, events := Settle(cfg, f, found, o)
 		var s strings.Builder
 		for i, b := range report.Pools[0].Backends {
@@ -107,8 +110,8 @@ func TestSettlePart(t *testing.T) {
 	cfg := &configs.Config{Pools: []configs.Pool{pool("farm", configs.CheckTCP,
 		configs.Backend{Name: "a", Addrs: addrs(t, "10.0.0.1"), Port: 21}, configs.Backend{Name: "b", Addrs: addrs(t, "10.0.0.2"), Port: 21})}}
 	b := configs.Ref{Pool: "farm", Backend: "b"}
-	prev := File{Backends: map[configs.Ref]State{b: {Status: Down, Since: t0, Rise: 1, Last: outcome(refusal)}}}
-	found := Found{begin: t0, end: t0, needs: map[configs.Ref][]job{{Pool: "farm", Backend: "a"}: {}}}
+	prev := File{Backends: map[configs.Ref]judge.State{b: {Status: judge.Down, Since: t0, Rise: 1, Last: judge.NewOutcome(refusal)}}}
+	found := Found{begin: t0, end: t0, looks: map[configs.Ref][]look{{Pool: "farm", Backend: "a"}: {{}}}}
 	next, report, _ := Settle(cfg, prev, found, Options{})
 	if !cmp.Equal(next.Backends[b], prev.Backends[b]) || report.Pools[0].Backends[1].Reason != refusal.Reason {
 		t.Errorf("%+v\n%+v", next.Backends[b], report.Pools[0].Backends[1])

@@ -10,10 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"ftpvip/configs"
-	"ftpvip/health/statefile"
-
 	"github.com/google/go-cmp/cmp"
+
+	"ftpvip/configs"
+	"ftpvip/health/judge"
+	"ftpvip/health/statefile"
 )
 
 func sampleConfig() *configs.Config {
@@ -24,13 +25,13 @@ func sampleConfig() *configs.Config {
 }
 
 func sampleFile() File {
-	return File{Round: t0, Backends: map[configs.Ref]State{
-		{Pool: "farm", Backend: "a"}: {Status: Up, Since: t0, Checked: t0, Last: Outcome{OK: true, LatencyMS: 0.412}},
+	return File{Round: t0, Backends: map[configs.Ref]judge.State{
+		{Pool: "farm", Backend: "a"}: {Status: judge.Up, Since: t0, Checked: t0, Last: judge.Outcome{OK: true, LatencyMS: 0.412}},
 		{Pool: "farm", Backend: "b"}: {
-			Status: Down, Since: t0.Add(-time.Hour), Rise: 1, Checked: t0,
-			Last: Outcome{Step: StepConnect, Reason: "connection refused"},
+			Status: judge.Down, Since: t0.Add(-time.Hour), Rise: 1, Checked: t0,
+			Last: judge.Outcome{Step: judge.StepConnect, Reason: "connection refused"},
 		},
-		{Pool: "old", Backend: "a"}: {Status: Up, Since: t0},
+		{Pool: "old", Backend: "a"}: {Status: judge.Up, Since: t0},
 	}}
 }
 
@@ -70,9 +71,9 @@ func TestDown(t *testing.T) {
 // TestFor drops who is no longer in the configuration, and who is down where nobody looks any more.
 func TestFor(t *testing.T) {
 	f := sampleFile()
-	f.Backends[configs.Ref{Pool: "farm", Backend: "gone"}] = State{Status: Down}
-	f.Backends[configs.Ref{Pool: "gone", Backend: "a"}] = State{Status: Down}
-	f.Backends[configs.Ref{Pool: "old", Backend: "b"}] = State{Status: Down}
+	f.Backends[configs.Ref{Pool: "farm", Backend: "gone"}] = judge.State{Status: judge.Down}
+	f.Backends[configs.Ref{Pool: "gone", Backend: "a"}] = judge.State{Status: judge.Down}
+	f.Backends[configs.Ref{Pool: "old", Backend: "b"}] = judge.State{Status: judge.Down}
 	if diff := cmp.Diff(sampleFile(), f.For(sampleConfig())); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ftpvip/configs/terminal"
+	"ftpvip/health/judge"
 )
 
 // WriteText writes the report as a table for a terminal, without colours. Warnings are not part of it: they are for
@@ -80,7 +81,7 @@ func (b BackendReport) reasonCell() string {
 	if !b.Held.IsZero() {
 		s = "it flaps, and is held down until " + b.Held.Format(time.RFC3339)
 	}
-	if b.Step == StepNone {
+	if b.Step == judge.StepNone {
 		return s
 	}
 	if s != "" {

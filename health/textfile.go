@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"ftpvip/configs/statedir"
+	"ftpvip/health/judge"
 )
 
 // WriteTextfile writes the report for the textfile collector of Prometheus's node_exporter, which reads *.prom of a
@@ -37,7 +38,7 @@ func (r Report) metrics() []byte {
 	family("ftpvip_health_round_duration_seconds", "How long it took.",
 		func(row func(string, any)) { row("", fmt.Sprintf("%.6f", r.DurationMS/1000)) })
 	family("ftpvip_health_backend_up", "1: judged up, 0: judged down, -1: not judged yet.", backends(func(b BackendReport) any {
-		return map[Status]int{Up: 1, Down: 0, Unknown: -1}[b.Status]
+		return map[judge.Status]int{judge.Up: 1, judge.Down: 0, judge.Unknown: -1}[b.Status]
 	}))
 	family("ftpvip_health_backend_member", "Whether the backend may hold slots.", backends(func(b BackendReport) any { return digit(b.Member) }))
 	family("ftpvip_health_backend_held", "Whether the backend is held down because it flaps.", backends(func(b BackendReport) any { return digit(!b.Held.IsZero()) }))

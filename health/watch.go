@@ -2,11 +2,11 @@ package health
 
 import (
 	"context"
-	"maps"
 	"math/rand/v2"
 	"time"
 
 	"ftpvip/configs"
+	"ftpvip/health/judge"
 )
 
 // gather is how long results are collected before they are judged, so that what fails together is one change.
@@ -15,129 +15,127 @@ const gather = 20 * time.Millisecond
 // idle is how long a watch waits at most where nothing is due or found.
 const idle = time.Second
 
-// Watch looks at every backend at its interval, until ctx ends. A backend that does not answer holds up nobody else.
+// maxWaiting is how many results of a backend may wait until they are judged. Of more, the oldest are given up.
+const maxWaiting = 32
+
+// Watch looks at every backend at its interval, until ctx ends. A backend that does not answer holds up nobody else, and
+// neither does Found: what is found while it works waits for its next call.
 type Watch struct {
 	Options
 	Config func() *configs.Config // asked before each look
 	// Found gets what was found, and says what is known from then on. Where nothing is found for a second, it gets that.
+	// It is called once at a time, by a goroutine of its own.
 	Found func(Found) File
 }
 
-// one is what was found of backends that were looked at together.
+// one is a look at one backend.
 type one struct {
-	refs  []configs.Ref
-	found Found
+	ref  configs.Ref
+	jobs []job
+	look look // when it has ended
 }
 
-// Run watches. prev is what is known when it begins.
+// Run watches. prev is what is known when it begins. It returns after the last call of Found has.
 func (w Watch) Run(ctx context.Context, prev File) {
 	o := w.withDefaults()
 	var (
-		sched = Schedule{Random: rand.Float64}
-		busy  = make(map[configs.Ref]bool)
-		ends  = make(chan one)
-		free  = make(chan struct{}, o.Sockets)
-		known = prev
-		timer = time.NewTimer(0)
-		told  time.Time // when Found was last called
+		sched    = judge.Schedule{Random: rand.Float64}
+		busy     = make(map[configs.Ref]bool)
+		ends     = make(chan one)
+		settled  = make(chan File) // what Found returns
+		settling = false           // Found is at work
+		waiting  Found
+		free     = make(chan struct{}, o.Sockets)
+		known    = prev
+		timer    = time.NewTimer(0)
+		told     time.Time // when Found was last called
 	)
 	defer timer.Stop()
-	running := 0
-	finish := func(f one) Found {
-		running--
-		for _, ref := range f.refs {
-			delete(busy, ref)
-		}
-		return f.found
+	finish := func(f one) {
+		delete(busy, f.ref)
+		waiting.add(f.ref, f.look)
 	}
 	for ctx.Err() == nil {
 		cfg := w.Config()
 		due, soonest := sched.Due(cfg, o.Now(), busy)
-		for _, f := range split(makePlan(cfg, known, o.Probes, due)) {
-			running++
-			for _, ref := range f.refs {
-				busy[ref] = true
-				sched.Done(ref, cfg.Pool(ref.Pool).Health, known.Backends[ref].Status, o.Now())
-			}
+		for ref, jobs := range makePlan(cfg, known, o.Probes, due).needs {
+			busy[ref] = true
 			go func() {
-				f.look(ctx, o, free)
+				f := one{ref: ref, jobs: jobs}
+				f.run(ctx, o, free)
 				ends <- f
 			}()
 		}
-		for ref := range due { // those with nothing to look at: check none
-			if !busy[ref] {
-				sched.Done(ref, cfg.Pool(ref.Pool).Health, known.Backends[ref].Status, o.Now())
-			}
+		for ref := range due { // also those with nothing to look at: check none
+			sched.Done(ref, cfg.Pool(ref.Pool).Health, known.Backends[ref].Status, o.Now())
 		}
 		wait := idle
 		if !soonest.IsZero() {
 			wait = min(wait, soonest.Sub(o.Now()))
 		}
 		timer.Reset(wait)
-		var found Found
 		select {
 		case f := <-ends:
-			found = finish(f)
+			finish(f)
 			for more := time.After(gather); more != nil; {
 				select {
 				case f := <-ends:
-					found.add(finish(f))
+					finish(f)
 				case <-more:
 					more = nil
 				}
 			}
+		case known = <-settled:
+			settling = false
 		case <-timer.C:
 		case <-ctx.Done():
 		}
-		if now := o.Now(); ctx.Err() == nil && (len(found.needs) > 0 || now.Sub(told) >= idle) {
-			found.begin, found.end, told = now, now, now
-			known = w.Found(found)
+		if now := o.Now(); ctx.Err() == nil && !settling && (len(waiting.looks) > 0 || now.Sub(told) >= idle) {
+			found := waiting
+			found.begin, found.end = now, now
+			settling, told, waiting = true, now, Found{}
+			go func() { settled <- w.Found(found) }()
 		}
 	}
-	for running > 0 { // the probes end with ctx
-		finish(<-ends)
-	}
-}
-
-// split makes a look for each backend of a plan.
-func split(p plan) []one {
-	var list []one
-	for ref, jobs := range p.needs {
-		list = append(list, one{refs: []configs.Ref{ref}, found: Found{needs: map[configs.Ref][]job{ref: jobs}}})
-	}
-	return list
-}
-
-// look does the jobs of one backend, all at the same time, each with a socket that is free.
-func (f *one) look(ctx context.Context, o Options, free chan struct{}) {
-	type answer struct {
-		job
-		Result
-	}
-	answers := make(chan answer)
-	n := 0
-	for _, jobs := range f.found.needs {
-		n += len(jobs)
-		for _, j := range jobs {
-			go func() {
-				select {
-				case free <- struct{}{}:
-					defer func() { <-free }()
-				case <-ctx.Done():
-				}
-				answers <- answer{j, o.Probes[j.check](ctx, j.target)}
-			}()
+	for len(busy) > 0 || settling { // the probes end with ctx
+		select {
+		case f := <-ends:
+			finish(f)
+		case <-settled:
+			settling = false
 		}
 	}
-	f.found.results = make(map[job]Result, n)
-	for range n {
-		a := <-answers
-		f.found.results[a.job] = a.Result
+}
+
+// run does the jobs of one backend, all at the same time, each with a socket that is free.
+func (f *one) run(ctx context.Context, o Options, free chan struct{}) {
+	type numbered struct {
+		i int
+		judge.Result
+	}
+	results := make(chan numbered)
+	for i, j := range f.jobs {
+		go func() {
+			select {
+			case free <- struct{}{}:
+				defer func() { <-free }()
+			case <-ctx.Done():
+			}
+			results <- numbered{i, o.Probes[j.check](ctx, j.target)}
+		}()
+	}
+	f.look = make(look, len(f.jobs))
+	for range f.jobs {
+		r := <-results
+		f.look[r.i] = answer{f.jobs[r.i], r.Result}
 	}
 }
 
-// add takes in what was found of other backends.
-func (f *Found) add(g Found) {
-	maps.Copy(f.needs, g.needs)
-	maps.Copy(f.results, g.results)
+// add takes in a look at a backend.
+func (f *Found) add(ref configs.Ref, l look) {
+	if f.looks == nil {
+		f.looks = make(map[configs.Ref][]look)
+	}
+	looks := append(f.looks[ref], l)
+	f.looks[ref] = looks[max(len(looks)-maxWaiting, 0):]
 }

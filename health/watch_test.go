@@ -8,38 +8,8 @@ import (
 	"time"
 
 	"ftpvip/configs"
+	"ftpvip/health/judge"
 )
-
-func TestSchedule(t *testing.T) {
-	cfg := bigFarm(2, nil)
-	h := configs.Health{Interval: 10 * time.Second, IntervalDown: time.Second, Jitter: 20}
-	a, b := configs.Ref{Pool: "farm", Backend: "b0"}, configs.Ref{Pool: "farm", Backend: "b1"}
-	for _, tt := range []struct {
-		random float64
-		status Status
-		want   time.Duration
-	}{
-		{0, Up, 8 * time.Second}, {0.5, Up, 10 * time.Second}, {0.75, Up, 11 * time.Second},
-		{0.5, Down, time.Second}, {0, Down, 800 * time.Millisecond}, {0.5, Unknown, 10 * time.Second},
-	} {
-		s := Schedule{Random: func() float64 { return tt.random }}
-		if due, _ := s.Due(cfg, t0, nil); len(due) != 2 {
-			t.Fatalf("at first, %v are due", due)
-		}
-		s.Done(a, h, tt.status, t0)
-		s.Done(b, h, tt.status, t0.Add(time.Hour))
-		due, soonest := s.Due(cfg, t0.Add(tt.want-time.Millisecond), nil)
-		if len(due) != 0 || !soonest.Equal(t0.Add(tt.want)) {
-			t.Errorf("%+v: due %v, then at %v", tt, due, soonest.Sub(t0))
-		}
-		if due, _ = s.Due(cfg, t0.Add(tt.want), map[configs.Ref]bool{a: true}); len(due) != 0 {
-			t.Errorf("%+v: busy and due", tt)
-		}
-		if due, _ = s.Due(cfg, t0.Add(tt.want), nil); !due[a] || due[b] {
-			t.Errorf("%+v: due %v", tt, due)
-		}
-	}
-}
 
 // TestWatch has one backend that answers and one black hole: each is looked at by its own interval, and nobody waits for
 // the other.
@@ -50,7 +20,7 @@ func TestWatch(t *testing.T) {
 			configs.Backend{Name: "dead", Addrs: addrs(t, "10.0.0.2"), Port: 21})
 		p.Health.Interval, p.Health.IntervalDown = 200*time.Millisecond, time.Second
 		cfg := &configs.Config{Pools: []configs.Pool{p, pool("free", configs.CheckNone, configs.Backend{Name: "x", Addrs: addrs(t, "10.0.0.3")})}}
-		fake := &fakeProbe{answers: map[netip.AddrPort]Result{good: {}}}
+		fake := &fakeProbe{answers: map[netip.AddrPort]judge.Result{good: {}}}
 		ctx, cancel := context.WithCancel(t.Context())
 		var known File
 		var longest time.Duration
@@ -76,7 +46,7 @@ func TestWatch(t *testing.T) {
 		if longest > idle+gather {
 			t.Errorf("nothing was told for %v", longest)
 		}
-		for name, want := range map[string]Status{"farm/good": Up, "farm/dead": Down, "free/x": Up} {
+		for name, want := range map[string]judge.Status{"farm/good": judge.Up, "farm/dead": judge.Down, "free/x": judge.Up} {
 			for ref, st := range known.Backends {
 				if ref.String() == name && st.Status != want {
 					t.Errorf("%s is %v", name, st.Status)
@@ -84,4 +54,63 @@ func TestWatch(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestWatchGoesOn: while Found waits for a lock or resets sessions, backends are looked at as before, and all that was
+// found meanwhile is judged at once.
+func TestWatchGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at := netip.MustParseAddrPort("10.0.0.1:21")
+		p := pool("farm", configs.CheckTCP, configs.Backend{Name: "a", Addrs: configs.Addrs{V4: at.Addr()}, Port: 21})
+		p.Health.Interval, p.Health.IntervalDown = 200*time.Millisecond, 200*time.Millisecond
+		p.Health.Fall = 5
+		cfg := &configs.Config{Pools: []configs.Pool{p}}
+		ref := configs.Ref{Pool: "farm", Backend: "a"}
+		fake := &fakeProbe{answers: map[netip.AddrPort]judge.Result{at: refusal}}
+		ctx, cancel := context.WithCancel(t.Context())
+		var known File
+		var during int         // looks while the first Found was at work
+		var after judge.Status // what the second made of them
+		calls, running := 0, 0
+		w := Watch{Options: fake.options(), Config: func() *configs.Config { return cfg }, Found: func(f Found) File {
+			if running++; running > 1 {
+				t.Error("two at once")
+			}
+			calls++
+			known, _, _ = Settle(cfg, known, f, fake.options())
+			switch calls {
+			case 1:
+				fake.mu.Lock()
+				before := len(fake.calls)
+				fake.mu.Unlock()
+				time.Sleep(3 * time.Second)
+				fake.mu.Lock()
+				during = len(fake.calls) - before
+				fake.mu.Unlock()
+			case 2:
+				after = known.Backends[ref].Status
+				cancel()
+				time.Sleep(time.Second) // Run waits for it
+			}
+			running--
+			return known
+		}}
+		w.Run(ctx, File{})
+		if calls != 2 || during < 13 || after != judge.Down || running != 0 {
+			t.Errorf("%d calls, looked %d times in 3 s at a backend every 200 ms, then it is %v", calls, during, after)
+		}
+	})
+}
+
+// TestWaitingIsBounded: results that nobody judges do not pile up.
+func TestWaitingIsBounded(t *testing.T) {
+	var f Found
+	ref := configs.Ref{Pool: "farm", Backend: "a"}
+	for range 10 * maxWaiting {
+		f.add(ref, look{})
+	}
+	f.add(ref, look{{Result: refusal}})
+	if n := len(f.looks[ref]); n != maxWaiting || len(f.last(ref)) != 1 {
+		t.Errorf("%d wait", n)
+	}
 }

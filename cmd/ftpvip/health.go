@@ -10,6 +10,7 @@ import (
 
 	"ftpvip/configs"
 	"ftpvip/health"
+	"ftpvip/health/judge"
 	"ftpvip/helper/running"
 	"ftpvip/rules"
 )
@@ -48,7 +49,7 @@ func (a *app) history(asJSON bool) error {
 	}
 	if asJSON {
 		if events == nil {
-			events = []health.Event{}
+			events = []judge.Event{}
 		}
 		return writeJSON(a.stdout, events)
 	}
@@ -111,7 +112,7 @@ func (a *app) health(ctx context.Context, asJSON bool, textfile string) error {
 type settled struct {
 	next   health.File
 	report health.Report
-	events []health.Event
+	events []judge.Event
 }
 
 // when says what a round that changes nobody's state writes, and how long it waits for others that change things.
@@ -180,7 +181,7 @@ func (a *app) settle(ctx context.Context, cfg *configs.Config, prev health.File,
 
 // resetDown ends the sessions of backends that went down, where their pools want that. Slots have moved by now, so nobody
 // comes back to the same backend.
-func (a *app) resetDown(ctx context.Context, cfg *configs.Config, events []health.Event) error {
+func (a *app) resetDown(ctx context.Context, cfg *configs.Config, events []judge.Event) error {
 	var refs []configs.Ref
 	var which []int
 	for i, e := range events {
@@ -210,7 +211,7 @@ func (a *app) resetDown(ctx context.Context, cfg *configs.Config, events []healt
 }
 
 // tell runs the notify commands and writes the history. The caller holds the lock of the round.
-func (a *app) tell(ctx context.Context, cfg *configs.Config, events []health.Event) error {
+func (a *app) tell(ctx context.Context, cfg *configs.Config, events []judge.Event) error {
 	if len(events) == 0 {
 		return nil
 	}

@@ -15,6 +15,7 @@ import (
 
 	"ftpvip/configs"
 	"ftpvip/health"
+	"ftpvip/health/judge"
 	"ftpvip/helper/live"
 	"ftpvip/rules/doctor"
 	"ftpvip/tests/lab"
@@ -69,10 +70,10 @@ func hostileDir(t *testing.T) (args []string) {
 	must(t, err)
 	t.Cleanup(func() { must(t, server.Close()) })
 	ref := configs.Ref{Pool: "farm", Backend: "a"}
-	state := health.State{Status: health.Down, Last: health.Outcome{Step: hostile, Reason: hostile}}
-	must(t, health.File{Round: time.Now(), Backends: map[configs.Ref]health.State{ref: state}}.Save(dir))
-	must(t, health.AppendHistory(dir, []health.Event{{
-		Pool: hostile, Backend: hostile, To: health.Down, Step: hostile, Reason: hostile, Admin: hostile, Did: []string{hostile},
+	state := judge.State{Status: judge.Down, Last: judge.Outcome{Step: hostile, Reason: hostile}}
+	must(t, health.File{Round: time.Now(), Backends: map[configs.Ref]judge.State{ref: state}}.Save(dir))
+	must(t, health.AppendHistory(dir, []judge.Event{{
+		Pool: hostile, Backend: hostile, To: judge.Down, Step: hostile, Reason: hostile, Admin: hostile, Did: []string{hostile},
 	}}))
 	file := filepath.Join(dir, "ftpvip.yaml")
 	must(t, os.WriteFile(file, []byte(`vips: [{name: ftp, addresses: [192.0.2.10], port: 21, pool: farm}]

@@ -13,6 +13,7 @@ import (
 
 	"ftpvip/configs"
 	"ftpvip/health"
+	"ftpvip/health/judge"
 )
 
 // How often a watch writes what changes nobody's state: the state file, so that everybody sees that checks are done, and
@@ -43,7 +44,7 @@ type watcher struct {
 // untold is a round's events that the world has yet to hear of.
 type untold struct {
 	cfg    *configs.Config
-	events []health.Event
+	events []judge.Event
 }
 
 // watch checks each backend at its interval until SIGTERM or SIGINT. SIGHUP reloads the configuration; a wrong one is
@@ -161,7 +162,7 @@ func (w *watcher) found(found health.Found) health.File {
 }
 
 // enqueue hands events to tellAll. Where commands are too slow for it, the history says that nobody was told.
-func (w *watcher) enqueue(cfg *configs.Config, events []health.Event) {
+func (w *watcher) enqueue(cfg *configs.Config, events []judge.Event) {
 	if len(events) == 0 {
 		return
 	}

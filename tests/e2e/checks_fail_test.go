@@ -20,6 +20,7 @@ import (
 
 	"ftpvip/configs"
 	"ftpvip/health"
+	"ftpvip/health/judge"
 	"ftpvip/tests/lab"
 	"ftpvip/tests/lab/server"
 )
@@ -70,7 +71,7 @@ type failure struct {
 	name   string
 	health string // keys, a line each
 	start  func(t *testing.T, l *lab.Lab, b *lab.Backend, name string)
-	step   health.Step // "": it passes
+	step   judge.Step // "": it passes
 	reason string
 }
 
@@ -97,23 +98,23 @@ func TestChecksNameWhatFails(t *testing.T) {
 	const all = "check: ftp-transfer\npath: file\nsha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\n"
 	tests := []failure{
 		{"dead-host", "check: ftp-banner\n", func(t *testing.T, _ *lab.Lab, b *lab.Backend, _ string) { filter(t, b, "drop") },
-			health.StepConnect, "no answer within 2s: the host is down, or a firewall drops the packets"},
+			judge.StepConnect, "no answer within 2s: the host is down, or a firewall drops the packets"},
 		{"closed-port", "check: ftp-banner\n", func(*testing.T, *lab.Lab, *lab.Backend, string) {},
-			health.StepConnect, "connection refused: nothing listens on port 21, or a firewall rejects it"},
-		{"banner-421", "check: ftp-login\n", talk("421 too many\r\n"), health.StepBanner, `the server takes no sessions now: it says 421 "too many"`},
-		{"banner-never", "check: ftp-transfer\n", talk(""), health.StepBanner, "connected, but no greeting within 2s"},
-		{"login-refused", "check: ftp-login\nuser: probe\npassword: hunter2\n", ftp(""), health.StepLogin, "login refused: the server answers "},
-		{"data-dropped", all, ftp("tcp dport 1024-65535 ct state new drop"), health.StepData,
+			judge.StepConnect, "connection refused: nothing listens on port 21, or a firewall rejects it"},
+		{"banner-421", "check: ftp-login\n", talk("421 too many\r\n"), judge.StepBanner, `the server takes no sessions now: it says 421 "too many"`},
+		{"banner-never", "check: ftp-transfer\n", talk(""), judge.StepBanner, "connected, but no greeting within 2s"},
+		{"login-refused", "check: ftp-login\nuser: probe\npassword: hunter2\n", ftp(""), judge.StepLogin, "login refused: the server answers "},
+		{"data-dropped", all, ftp("tcp dport 1024-65535 ct state new drop"), judge.StepData,
 			"no answer before the check's 8s were over: a firewall drops it; let the server's passive ports in"},
-		{"data-rejected", all, ftp("tcp dport 1024-65535 ct state new reject with tcp reset"), health.StepData, "refused: a firewall rejects it"},
-		{"active-blocked", all + "modes: [pasv, port, eprt]\n", ftp(""), health.StepData, "does not connect to "},
-		{"wrong-file", "check: ftp-transfer\npath: file\nsha256: " + strings.Repeat("0", 64) + "\n", ftp(""), health.StepContent,
+		{"data-rejected", all, ftp("tcp dport 1024-65535 ct state new reject with tcp reset"), judge.StepData, "refused: a firewall rejects it"},
+		{"active-blocked", all + "modes: [pasv, port, eprt]\n", ftp(""), judge.StepData, "does not connect to "},
+		{"wrong-file", "check: ftp-transfer\npath: file\nsha256: " + strings.Repeat("0", 64) + "\n", ftp(""), judge.StepContent,
 			`the file "file" is another one: its SHA-256 is 2cf24dba`},
-		{"no-file", "check: ftp-transfer\npath: none\n", ftp(""), health.StepTransfer, ": RETR with 550"},
-		{"expired", "check: ftp-login\ntls: {mode: explicit}\n", secured(-time.Hour), health.StepTLS, "the certificate expired on "},
-		{"untrusted", "check: ftp-login\ntls: {mode: explicit}\n", secured(time.Hour), health.StepTLS, "signed by nobody that this host trusts"},
+		{"no-file", "check: ftp-transfer\npath: none\n", ftp(""), judge.StepTransfer, ": RETR with 550"},
+		{"expired", "check: ftp-login\ntls: {mode: explicit}\n", secured(-time.Hour), judge.StepTLS, "the certificate expired on "},
+		{"untrusted", "check: ftp-login\ntls: {mode: explicit}\n", secured(time.Hour), judge.StepTLS, "signed by nobody that this host trusts"},
 		{"secured", "check: ftp-transfer\npath: file\nsize: 5\ntls: {mode: explicit, ca: %s}\n", secured(time.Hour), "", ""},
-		{"program", "check: exec\ncommand: [/bin/sh, -c, 'echo \"$FTPVIP_BACKEND is tired\"; exit 1']\n", ftp(""), health.StepExec,
+		{"program", "check: exec\ncommand: [/bin/sh, -c, 'echo \"$FTPVIP_BACKEND is tired\"; exit 1']\n", ftp(""), judge.StepExec,
 			`/bin/sh exited with status 1: "b is tired"`},
 	}
 	path, err := lab.FindProgram()
