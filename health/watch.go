@@ -136,6 +136,8 @@ func (f *Found) add(ref configs.Ref, l look) {
 	if f.looks == nil {
 		f.looks = make(map[configs.Ref][]look)
 	}
-	looks := append(f.looks[ref], l)
-	f.looks[ref] = looks[max(len(looks)-maxWaiting, 0):]
+	f.looks[ref] = append(f.looks[ref], l)
+	if n := len(f.looks[ref]); n > maxWaiting {
+		f.looks[ref] = f.looks[ref][n-maxWaiting:]
+	}
 }

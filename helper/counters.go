@@ -53,7 +53,7 @@ var unreadNames = [numUnread]string{
 type counters struct {
 	sessions     atomic.Uint64
 	concluded    atomic.Uint64
-	commands     [numVerbs]atomic.Uint64
+	commands     [ftp.NumVerbs]atomic.Uint64
 	rewrites     [ftp.NumCommands]atomic.Uint64
 	refusals     [ftp.NumReasons]atomic.Uint64
 	events       [ftp.NumKinds]atomic.Uint64
@@ -118,7 +118,7 @@ func (d *Daemon) Figures() live.Figures {
 	}
 	for i := range c.commands {
 		if n := c.commands[i].Load(); n > 0 {
-			f.Commands[verbNames[i]] = n
+			f.Commands[ftp.Verb(i).String()] = n
 		}
 	}
 	for _, cmd := range []ftp.Command{ftp.CmdPASV, ftp.CmdEPSV, ftp.CmdPORT, ftp.CmdEPRT} {
@@ -131,7 +131,9 @@ func (d *Daemon) Figures() live.Figures {
 		f.Refusals[r.String()] = c.refusals[r].Load()
 	}
 	for k := range ftp.NumKinds {
-		f.Events[k.String()] = c.events[k].Load()
+		if k != ftp.EventCommand && k != ftp.EventGoodbye && k != ftp.EventGivesUp { // no incidents; commands are counted above
+			f.Events[k.String()] = c.events[k].Load()
+		}
 	}
 	for i := range c.unread {
 		f.Unread[unreadNames[i]] = c.unread[i].Load()

@@ -58,15 +58,14 @@ type retirement struct {
 	final   bool // the connection has ended for certain
 }
 
-// listenForBye notes when the server takes its leave.
-func (s *session) listenForBye(now time.Time, payload []byte) {
-	e := farewell(payload)
-	if e == endNone || e == s.bye || s.told {
+// farewell notes that the server takes its leave.
+func (s *session) farewell(e ending) {
+	if e == s.bye || s.told {
 		return
 	}
 	s.bye = e
 	select {
-	case s.daemon.retired <- retirement{session: s, due: now.Add(linger), how: e}:
+	case s.daemon.retired <- retirement{session: s, due: s.daemon.time(s.now).Add(linger), how: e}:
 	default: // many end at the same time: conntrack's event will do
 	}
 }

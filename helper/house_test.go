@@ -14,7 +14,6 @@ import (
 
 	"ftpvip/configs"
 	"ftpvip/helper/ftp"
-	"ftpvip/helper/journal"
 )
 
 func TestStuck(t *testing.T) {
@@ -144,35 +143,6 @@ func TestPolicy(t *testing.T) {
 		p := newView(cfg).vips[twoArm.VIP].target(twoArm.Backend).policy
 		if p.DataSourceAny != (source == configs.SourceAny) || p.FXPAllow {
 			t.Errorf("data source %q: %+v", source, p)
-		}
-	}
-}
-
-func TestVerbs(t *testing.T) {
-	for line, want := range map[string]string{
-		"PASV\r\n": "PASV", "retr file": "RETR", "CWD /": "CWD", "LIST\n": "LIST", "STORE x": "other", "XYZZY": "other",
-		"": "other", " PASV": "other", "12345": "other", "stor": "STOR", "PAS": "other", "\xff\xf4ABOR\r\n": "other",
-	} {
-		if got := verbNames[verbOf([]byte(line))]; got != want {
-			t.Errorf("%q is %s, want %s", line, got, want)
-		}
-	}
-	for name, want := range map[string]journal.Direction{
-		"RETR": journal.Download, "APPE": journal.Upload, "MLSD": journal.Listing, "PASV": journal.Unknown,
-	} {
-		if got := directionOf(verbOf([]byte(name + "\r\n"))); got != want {
-			t.Errorf("%s is %s, want %s", name, got, want)
-		}
-	}
-}
-
-func TestFarewells(t *testing.T) {
-	for text, want := range map[string]ending{
-		"221 bye\r\n": endQuit, "226 ok\r\n221 bye\r\n": endQuit, "421 Timeout.\r\n": endServer, "221-bye\r\n": endNone,
-		"221-a\r\n221 b\r\n": endQuit, "200 221 \r\n": endNone, "": endNone, "\r\n": endNone, "22": endNone, "221": endQuit,
-	} {
-		if got := farewell([]byte(text)); got != want {
-			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}
 }

@@ -148,6 +148,12 @@ func (s *session) event(e ftp.Event) {
 	count := &s.daemon.count
 	count.events[e.Kind].Add(1)
 	switch e.Kind {
+	case ftp.EventCommand:
+		s.commanded(e.Verb)
+	case ftp.EventGoodbye:
+		s.farewell(endQuit)
+	case ftp.EventGivesUp:
+		s.farewell(endServer)
 	case ftp.EventRewritten:
 		count.rewrites[e.Command].Add(1)
 		s.debug(e)

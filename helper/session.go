@@ -158,15 +158,8 @@ func (s *session) segment(w *worker, q verdicts, id uint32, p packet.Packet, now
 		s.remind()
 	}
 	tag, dir := s.tag(id), s.direction(p.Src)
-	commands := s.engine.Commands()
 	w.out = s.engine.Segment(now, dir, ftp.Segment{Seq: p.Seq, Ack: p.Ack, Payload: p.Payload}, tag, w.out[:0])
-	if n := s.engine.Commands() - commands; n > 0 {
-		s.countCommands(n, p.Payload)
-	}
 	s.remember()
-	if dir == ftp.FromServer && !s.engine.Opaque() {
-		s.listenForBye(now, p.Payload)
-	}
 	decided := false
 	var firstErr error
 	for i := range w.out {
@@ -202,15 +195,11 @@ func (s *session) releaseAll(list []ftp.Verdict) (err error) {
 	return err
 }
 
-// countCommands counts n commands that ended in a segment, and notes which way the data will go.
-func (s *session) countCommands(n uint32, payload []byte) {
-	for ; n > 0; n-- {
-		v := verbOf(payload)
-		s.daemon.count.commands[v].Add(1)
-		if dir := directionOf(v); dir != journal.Unknown && s.book != nil {
-			s.book.Command(dir)
-		}
-		payload = payload[bytes.IndexByte(payload, '\n')+1:] // without another line, all of it again: a split one
+// commanded counts a command, and notes which way its data will go.
+func (s *session) commanded(v ftp.Verb) {
+	s.daemon.count.commands[v].Add(1)
+	if dir := journal.DirectionOf(v); dir != journal.Unknown && s.book != nil {
+		s.book.Command(dir)
 	}
 }
 

@@ -35,14 +35,14 @@ func (t Target) String() string {
 	return t.Addr.String()
 }
 
-// Probe looks at a target once. It returns within t.Timeout, or when ctx ends, whichever comes first, and
+// Func looks at a target once. It returns within t.Timeout, or when ctx ends, whichever comes first, and
 // leaves nothing behind: no goroutine, no open connection, no process.
 type Func func(ctx context.Context, t Target) judge.Result
 
-// Probes says how each check is done. A check that is absent is not available.
+// Set says how each check is done. A check that is absent is not available.
 type Set map[configs.Check]Func
 
-// DefaultProbes returns the checks that are built in. configs.CheckNone is not among them: a round treats
+// Builtin returns the checks that are built in. configs.CheckNone is not among them: a round treats
 // its backends as up without looking.
 func Builtin() Set {
 	return Set{

@@ -17,8 +17,8 @@ func (s *Session) clientLine(t *stream, end int) {
 	if len(content) == 0 {
 		return // servers differ in whether they answer an empty line
 	}
-	s.stats.Commands++
 	v := scanVerb(content, true)
+	s.commanded(v.counted(content))
 	cmd := v.command()
 	odd := !v.clean || !graphic(content[v.end:])
 	if isActive(content) && (odd || !v.active() || v.end < len(content) && content[v.end] != ' ') {

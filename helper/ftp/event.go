@@ -51,13 +51,16 @@ const (
 	EventStale                   // a retransmission from before what is remembered
 	EventEarly                   // a segment beyond a gap: dropped
 	EventGap                     // a gap was given up: what it held never came this way
+	EventCommand                 // the client said a command: see Verb
+	EventGoodbye                 // the server answers QUIT: 221
+	EventGivesUp                 // the server ends the session: 421
 
 	NumKinds // how many there are
 )
 
 var kindNames = [NumKinds]string{
 	"expected", "rewritten", "refused", "no_fit", "unexpected", "open_failed", "opaque", "readable",
-	"picked_up", "line_too_long", "held_too_long", "overlap", "stale", "early", "gap",
+	"picked_up", "line_too_long", "held_too_long", "overlap", "stale", "early", "gap", "command", "goodbye", "gives_up",
 }
 
 // String returns a name that suits a log key or a metric label.
@@ -113,6 +116,7 @@ type Event struct {
 	Kind    Kind
 	Reason  Reason
 	Command Command
+	Verb    Verb // EventCommand
 	Dir     Direction
 	Named   netip.AddrPort // what the announcement named
 	Data    DataConn       // EventExpected, EventOpenFailed

@@ -340,7 +340,7 @@ func (s *Session) poison(dir Direction, t *stream, end int) {
 // longLine keeps the books for a line that was not read to its end.
 func (s *Session) longLine(dir Direction, t *stream) {
 	if dir == FromClient {
-		s.stats.Commands++
+		s.commanded(VerbOther)
 		s.pending.push(awaitOther)
 		return
 	}
@@ -365,6 +365,7 @@ func (s *Session) finishLong(code int) {
 		return
 	}
 	s.stats.Replies++
+	s.farewell(code)
 	switch code {
 	case 227:
 		s.pending.take(awaitPASV)

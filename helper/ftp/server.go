@@ -49,6 +49,7 @@ func (s *Session) finalReply(t *stream, n, code int) {
 		return // preliminary: the final one is to come
 	}
 	s.stats.Replies++
+	s.farewell(code)
 	switch code {
 	case 227, 229:
 		s.announcement(t, n, code, true)

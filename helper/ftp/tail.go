@@ -333,7 +333,7 @@ func (s *Session) openRest(cmd Command, arg string) bool {
 	if err := s.opener.Open(d); err != nil {
 		return false
 	}
-	s.stats.Commands++
+	s.commanded(VerbOf(cmd.String()))
 	s.stats.Opened[cmd]++
 	s.event(Event{Kind: EventExpected, Command: cmd, Data: d})
 	s.pending.push(awaitOther)

@@ -8,7 +8,11 @@
 // the file or the listing.
 package journal
 
-import "time"
+import (
+	"time"
+
+	"ftpvip/helper/ftp"
+)
 
 const (
 	// Patience is how long after its announcement a data connection counts as failed.
@@ -59,6 +63,16 @@ func (d Direction) String() string {
 	}
 	return directionNames[Unknown]
 }
+
+// directions has the verbs that move data.
+var directions = map[ftp.Verb]Direction{
+	ftp.VerbOf("RETR"): Download,
+	ftp.VerbOf("STOR"): Upload, ftp.VerbOf("STOU"): Upload, ftp.VerbOf("APPE"): Upload,
+	ftp.VerbOf("LIST"): Listing, ftp.VerbOf("NLST"): Listing, ftp.VerbOf("MLSD"): Listing,
+}
+
+// DirectionOf is where the data goes that a verb asks for.
+func DirectionOf(v ftp.Verb) Direction { return directions[v] }
 
 // Sum is what transfers of one mode and direction add up to.
 type Sum struct {
