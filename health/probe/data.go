@@ -10,6 +10,7 @@ import (
 
 	"ftpvip/configs"
 	"ftpvip/health/judge"
+	"ftpvip/helper/ftp"
 )
 
 // channel is a data connection to be. connect is called once the server has said 1xx, or will never say it.
@@ -44,7 +45,7 @@ func (s *session) askPassive(mode configs.DataMode) (uint16, error) {
 		if err != nil {
 			return 0, err
 		}
-		port, ok := parse229(r.text)
+		port, ok := ftp.ParseEPSV(r.text, r.last)
 		if !ok {
 			return 0, failed(judge.StepData, "epsv: the reply names no port: 229 "+r.quoted(), nil)
 		}
@@ -54,7 +55,7 @@ func (s *session) askPassive(mode configs.DataMode) (uint16, error) {
 	if err != nil {
 		return 0, err
 	}
-	at, ok := parse227(r.text)
+	at, ok := ftp.ParsePASV(r.text, r.last)
 	if !ok {
 		return 0, failed(judge.StepData, "pasv: the reply names no address and port: 227 "+r.quoted(), nil)
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"ftpvip/helper/ftp"
 )
 
 // Limits of a reply, in bytes. RFC 959 sets none; real greetings, legal notices included, stay far below.
@@ -25,8 +27,9 @@ var (
 
 // reply is one FTP reply: RFC 959 section 4.2.
 type reply struct {
-	code int    // 100..599
+	code int    // 100..699
 	text string // of the first line; raw bytes from the network
+	last string // of the last line
 }
 
 // quoted returns the text fit for a terminal, cut to a sensible length.
@@ -76,7 +79,8 @@ func readReply(r *bufio.Reader) (reply, error) {
 		if err != nil {
 			return reply{}, &brokenReply{got: last, any: total > 0, err: err}
 		}
-		code, text, more, ok := parseLine(line)
+		code, more, ok := ftp.ReplyLine([]byte(line))
+		text := line[min(4, len(line)):]
 		switch {
 		case lines == 0 && !ok:
 			return reply{}, &brokenReply{got: line, any: true, err: errNotReply}
@@ -84,31 +88,8 @@ func readReply(r *bufio.Reader) (reply, error) {
 			first = reply{code: code, text: text}
 		}
 		if ok && !more && code == first.code {
+			first.last = text
 			return first, nil
 		}
-	}
-}
-
-// parseLine splits a line without its end into code and text. more says that the line opens a reply of many lines.
-func parseLine(line string) (code int, text string, more, ok bool) {
-	if len(line) < 3 || line[0] < '1' || line[0] > '5' {
-		return 0, "", false, false
-	}
-	for _, c := range []byte(line[:3]) {
-		if c < '0' || c > '9' {
-			return 0, "", false, false
-		}
-		code = code*10 + int(c-'0')
-	}
-	if len(line) == 3 {
-		return code, "", false, true
-	}
-	switch line[3] {
-	case ' ':
-		return code, line[4:], false, true
-	case '-':
-		return code, line[4:], true, true
-	default:
-		return 0, "", false, false
 	}
 }

@@ -28,7 +28,7 @@ func FuzzReadReply(f *testing.F) {
 			}
 			return
 		}
-		if r.code < 100 || r.code > 599 || !bytes.HasPrefix(b, []byte{byte('0' + r.code/100)}) {
+		if r.code < 100 || r.code > 699 || !bytes.HasPrefix(b, []byte{byte('0' + r.code/100)}) {
 			t.Errorf("code %d out of %q", r.code, b)
 		}
 		for _, c := range r.quoted() {

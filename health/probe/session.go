@@ -158,7 +158,7 @@ func (s *session) reply(step judge.Step, verb string, want ...int) (reply, error
 	if err != nil {
 		return reply{}, failed(step, s.explain(verb, s.masked(err)), err)
 	}
-	r.text = s.mask(r.text)
+	r.text, r.last = s.mask(r.text), s.mask(r.last)
 	for _, w := range want {
 		if r.code == w || r.code/100 == w {
 			return r, nil

@@ -123,3 +123,32 @@ func parse229(line []byte, from int) (group, found) {
 	g.end = i + 1 + k + 2
 	return g, foundOK
 }
+
+// ReplyLine reads the beginning of a reply's line (RFC 959, section 4.2); more says that the reply goes on until a line
+// with the same code and without more.
+func ReplyLine(line []byte) (code int, more, ok bool) {
+	code, sep, ok := replyCode(line)
+	return code, sep == '-', ok
+}
+
+// ParsePASV reads the address in a reply 227, as sessions read it. lines are the texts of the reply's first and last line,
+// without the code: what the first one names counts. It is not ok where the reply would be refused for its form.
+func ParsePASV(lines ...string) (at netip.AddrPort, ok bool) {
+	g, ok := firstGroup(parse227, lines)
+	return netip.AddrPortFrom(g.addr, g.port), ok
+}
+
+// ParseEPSV is ParsePASV for the port in a reply 229.
+func ParseEPSV(lines ...string) (port uint16, ok bool) {
+	g, ok := firstGroup(parse229, lines)
+	return g.port, ok
+}
+
+func firstGroup(parse func(line []byte, from int) (group, found), lines []string) (group, bool) {
+	for _, line := range lines {
+		if g, f := parse([]byte(line), 0); f != foundNone {
+			return g, f == foundOK
+		}
+	}
+	return group{}, false
+}

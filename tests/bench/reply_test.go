@@ -3,6 +3,8 @@ package main
 import (
 	"net/netip"
 	"testing"
+
+	"ftpvip/helper/ftp"
 )
 
 func TestPassive(t *testing.T) {
@@ -11,30 +13,8 @@ func TestPassive(t *testing.T) {
 	if want := "227 Entering Passive Mode (10,2,0,11,195,81).\r\n"; line != want {
 		t.Errorf("got %q, want %q", line, want)
 	}
-	if got, ok := parsePassive([]byte(line)); !ok || got != at {
+	if got, ok := ftp.ParsePASV(line[4:]); !ok || got != at {
 		t.Errorf("parsed back: %v, %v", got, ok)
-	}
-}
-
-func TestParsePassive(t *testing.T) {
-	for _, tt := range []struct {
-		line string
-		want string // "": not a reply to use
-	}{
-		{"227 Entering Passive Mode (192,0,2,10,78,32)", "192.0.2.10:20000"},
-		{"227 ok (192,0,2,010,0,021) ", "192.0.2.10:21"}, // how the length of a reply may be kept
-		{"227 Entering Passive Mode", ""},
-		{"227 (192,0,2,10,78", ""},
-		{"227 (192,0,2,10,78)", ""},
-		{"227 (192,0,2,256,78,32)", ""},
-		{"227 (192,0,2,,78,32)", ""},
-		{"227 (192.0.2.10.78.32)", ""},
-		{"227 (99999,0,2,10,78,32)", ""},
-	} {
-		got, ok := parsePassive([]byte(tt.line))
-		if ok != (tt.want != "") || ok && got.String() != tt.want {
-			t.Errorf("%q: got %v, %v, want %q", tt.line, got, ok, tt.want)
-		}
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ftpvip/helper/ftp"
 )
 
 // crowd is what the visitors of one measurement have in common. All of them live on one loop.
@@ -169,7 +171,7 @@ func (v *visitor) pasv() {
 
 // named takes a 227.
 func (v *visitor) named(line []byte) {
-	at, ok := parsePassive(line)
+	at, ok := ftp.ParsePASV(string(line[4:]))
 	if !ok {
 		v.fail(fmt.Errorf("unreadable reply %q", line))
 		return

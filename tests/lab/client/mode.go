@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"ftpvip/configs"
+	"ftpvip/helper/ftp"
 )
 
 // Mode is how a data connection is opened.
@@ -47,39 +47,25 @@ const (
 // Operations lists them all.
 var Operations = []Operation{Download, Upload, Listing}
 
-var (
-	pasvReply = regexp.MustCompile(`227 [^\r\n]*?(\d+),(\d+),(\d+),(\d+),(\d+),(\d+)`)
-	epsvReply = regexp.MustCompile(`229 [^\r\n]*\(\|\|\|(\d+)\|\)`)
-)
+// pasvReply finds replies to PASV in a log.
+var pasvReply = regexp.MustCompile(`227 [^\r\n]*?\d+,\d+,\d+,\d+,\d+,\d+`)
 
 // Parse227 reads the address out of a PASV reply.
 func Parse227(reply string) (netip.AddrPort, error) {
-	m := pasvReply.FindStringSubmatch(reply)
-	if m == nil {
+	at, ok := ftp.ParsePASV(strings.TrimPrefix(reply, "227 "))
+	if !ok {
 		return netip.AddrPort{}, fmt.Errorf("no address in %q", reply)
 	}
-	var b [6]byte
-	for i, digits := range m[1:] {
-		n, err := strconv.ParseUint(digits, 10, 8)
-		if err != nil {
-			return netip.AddrPort{}, fmt.Errorf("bad address in %q: %w", reply, err)
-		}
-		b[i] = byte(n)
-	}
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[:4])), uint16(b[4])<<8|uint16(b[5])), nil
+	return at, nil
 }
 
 // Parse229 reads the port out of an EPSV reply.
 func Parse229(reply string) (uint16, error) {
-	m := epsvReply.FindStringSubmatch(reply)
-	if m == nil {
+	port, ok := ftp.ParseEPSV(strings.TrimPrefix(reply, "229 "))
+	if !ok {
 		return 0, fmt.Errorf("no port in %q", reply)
 	}
-	port, err := strconv.ParseUint(m[1], 10, 16)
-	if err != nil {
-		return 0, fmt.Errorf("bad port in %q: %w", reply, err)
-	}
-	return uint16(port), nil
+	return port, nil
 }
 
 // Announce is the command that tells a server where the client listens, in an active mode.

@@ -188,13 +188,13 @@ func (s *Session) Passive(mode Mode) (netip.AddrPort, error) {
 		if err != nil {
 			return netip.AddrPort{}, err
 		}
-		return Parse227("227 " + reply)
+		return Parse227(reply)
 	}
 	reply, err := s.command(229, "EPSV")
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	port, err := Parse229("229 " + reply)
+	port, err := Parse229(reply)
 	return netip.AddrPortFrom(s.Server().Addr(), port), err
 }
 
