@@ -102,6 +102,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.elders.list()
 	d.examineHost()
 	tasks.Go(func() { d.clerk(inner) })
+	tasks.Go(func() { d.feedAll(inner) })
 	select {
 	case <-counted: // or else the first sessions would count as picked up
 	case <-ctx.Done():
@@ -219,33 +220,23 @@ func (d *Daemon) Reload(cfg *configs.Config) {
 	}
 }
 
-// keepHouse does what is to be done now and then, and feeds the watchdog, until ctx ends.
+// keepHouse does what is to be done now and then, until ctx ends.
 func (d *Daemon) keepHouse(ctx context.Context) {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	var feed <-chan time.Time // never, without a watchdog
-	dog := d.watchdog()
-	if dog != nil {
-		ticker := time.NewTicker(dog.every)
-		defer ticker.Stop()
-		feed = ticker.C
-	}
-	part := 0 // of the table, that is swept next
+	var s sweeper
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-feed:
-			d.feed(dog, now)
 		case now := <-look.C:
 			d.lookAround()
 			d.findClosed(now)
 			d.limit.Flush(ctx, time.Now())
 		case now := <-sweep.C:
-			d.sweep(part, now)
-			part = (part + 1) % shards
+			d.sweep(&s, now)
 		}
 	}
 }

@@ -255,8 +255,9 @@ func TestStaleSession(t *testing.T) {
 
 // sweep sweeps the whole table, an hour from now.
 func (h *host) sweep() {
-	for part := range shards {
-		h.d.sweep(part, time.Now().Add(time.Hour))
+	var w sweeper
+	for range shards {
+		h.d.sweep(&w, time.Now().Add(time.Hour))
 	}
 }
 

@@ -2,7 +2,6 @@ package helper
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"slices"
@@ -15,13 +14,8 @@ import (
 	"ftpvip/configs"
 )
 
-// How often the host's state is looked at, and a part of the table is swept for sessions whose ending went unheard (all of
-// it in about a minute); and how long a session is silent before conntrack is asked about it.
-const (
-	lookEvery  = 10 * time.Second
-	sweepEvery = time.Second
-	sweepAfter = 10 * time.Minute
-)
+// lookEvery is how often the host's state is looked at.
+const lookEvery = 10 * time.Second
 
 // hostSetting reads a setting of this network namespace's conntrack; "" where it has none.
 func hostSetting(name string) string {
@@ -105,19 +99,6 @@ func (d *Daemon) lookAround() {
 	d.drops.full = full
 }
 
-// sweep asks conntrack about sessions of one part of the table that were silent for long.
-func (d *Daemon) sweep(part int, now time.Time) {
-	if d.asker == nil {
-		return
-	}
-	for _, s := range d.sessions.idle(part, d.moment(now.Add(-sweepAfter))) {
-		c, err := d.asker.Lookup(s.conn.VIP, s.conn.Client)
-		if errors.Is(err, ErrNoConnection) || err == nil && c.ID != s.conn.ID { // its ports may be another's by now
-			d.forget(s.conn, endLost)
-		}
-	}
-}
-
 // watchdog is systemd's, which restarts us when it is not fed (sd_notify(3), WATCHDOG=1).
 type watchdog struct {
 	every time.Duration
@@ -141,6 +122,25 @@ func (d *Daemon) watchdog() *watchdog {
 		return nil
 	}
 	return &watchdog{every: limit / 3, limit: limit / 3}
+}
+
+// feedAll feeds the watchdog until ctx ends. It is a loop of its own, so that nothing else that the daemon does now and
+// then, conntrack's answers included, keeps the watchdog waiting.
+func (d *Daemon) feedAll(ctx context.Context) {
+	dog := d.watchdog()
+	if dog == nil {
+		return
+	}
+	feed := time.NewTicker(dog.every)
+	defer feed.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-feed.C:
+			d.feed(dog, now)
+		}
+	}
 }
 
 // feed feeds the watchdog, if every loop does its work.
