@@ -4,55 +4,66 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+
 	"ftpvip/configs/statedir"
 	"ftpvip/health/judge"
 )
 
 // WriteTextfile writes the report for the textfile collector of Prometheus's node_exporter, which reads *.prom of a
-// folder: at every moment there is a whole file.
+// folder: at every moment there is a whole file. The folder may belong to others than who runs us: prometheus.WriteToTextfile
+// changes the mode of its file by name, and would follow a link that they put in its place.
 func WriteTextfile(path string, r Report) error {
-	if err := statedir.Replace(path, r.metrics(), 0o644); err != nil {
+	families, err := r.metrics().Gather()
+	if err != nil {
+		return fmt.Errorf("gathering metrics for the Prometheus textfile: %w", err)
+	}
+	var b bytes.Buffer
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(&b, f); err != nil {
+			return fmt.Errorf("encoding the Prometheus textfile: %w", err)
+		}
+	}
+	if err := statedir.Replace(path, b.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("writing the Prometheus textfile: %w", err)
 	}
 	return nil
 }
 
-// metrics is the report in Prometheus's text format. Names of pools and backends need no quoting: they are words.
-func (r Report) metrics() []byte {
-	var b bytes.Buffer
-	family := func(name, help string, rows func(row func(labels string, v any))) {
-		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name)
-		rows(func(labels string, v any) { fmt.Fprintf(&b, "%s%s %v\n", name, labels, v) })
+// metrics is the report as gauges.
+func (r Report) metrics() prometheus.Gatherer {
+	registry := prometheus.NewRegistry()
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ftpvip_health_" + name, Help: help}, labels)
+		registry.MustRegister(v)
+		return v
 	}
-	backends := func(value func(BackendReport) any) func(row func(string, any)) {
-		return func(row func(string, any)) {
-			for _, p := range r.Pools {
-				for _, bk := range p.Backends {
-					row(fmt.Sprintf("{pool=%q,backend=%q}", p.Name, bk.Name), value(bk))
-				}
+	backends := func(name, help string, value func(BackendReport) float64) {
+		v := gauge(name, help, "pool", "backend")
+		for _, p := range r.Pools {
+			for _, b := range p.Backends {
+				v.WithLabelValues(p.Name, b.Name).Set(value(b))
 			}
 		}
 	}
-	family("ftpvip_health_round_timestamp_seconds", "When the last round of health checks began.",
-		func(row func(string, any)) { row("", fmt.Sprintf("%.3f", float64(r.Time.UnixMilli())/1000)) })
-	family("ftpvip_health_round_duration_seconds", "How long it took.",
-		func(row func(string, any)) { row("", fmt.Sprintf("%.6f", r.DurationMS/1000)) })
-	family("ftpvip_health_backend_up", "1: judged up, 0: judged down, -1: not judged yet.", backends(func(b BackendReport) any {
-		return map[judge.Status]int{judge.Up: 1, judge.Down: 0, judge.Unknown: -1}[b.Status]
-	}))
-	family("ftpvip_health_backend_member", "Whether the backend may hold slots.", backends(func(b BackendReport) any { return digit(b.Member) }))
-	family("ftpvip_health_backend_held", "Whether the backend is held down because it flaps.", backends(func(b BackendReport) any { return digit(!b.Held.IsZero()) }))
-	family("ftpvip_health_check_success", "Whether the last check succeeded.", backends(func(b BackendReport) any { return digit(b.OK) }))
-	family("ftpvip_health_check_duration_seconds", "How long the last check took.", backends(func(b BackendReport) any { return fmt.Sprintf("%.6f", b.LatencyMS/1000) }))
-	family("ftpvip_health_pool_members", "Backends that may hold slots.", func(row func(string, any)) {
-		for _, p := range r.Pools {
-			row(fmt.Sprintf("{pool=%q}", p.Name), p.Members)
-		}
+	gauge("round_timestamp_seconds", "When the last round of health checks began.").WithLabelValues().Set(float64(r.Time.UnixMilli()) / 1000)
+	gauge("round_duration_seconds", "How long it took.").WithLabelValues().Set(r.DurationMS / 1000)
+	backends("backend_up", "1: judged up, 0: judged down, -1: not judged yet.", func(b BackendReport) float64 {
+		return map[judge.Status]float64{judge.Up: 1, judge.Down: 0, judge.Unknown: -1}[b.Status]
 	})
-	return b.Bytes()
+	backends("backend_member", "Whether the backend may hold slots.", func(b BackendReport) float64 { return digit(b.Member) })
+	backends("backend_held", "Whether the backend is held down because it flaps.", func(b BackendReport) float64 { return digit(!b.Held.IsZero()) })
+	backends("check_success", "Whether the last check succeeded.", func(b BackendReport) float64 { return digit(b.OK) })
+	backends("check_duration_seconds", "How long the last check took.", func(b BackendReport) float64 { return b.LatencyMS / 1000 })
+	members := gauge("pool_members", "Backends that may hold slots.", "pool")
+	for _, p := range r.Pools {
+		members.WithLabelValues(p.Name).Set(float64(p.Members))
+	}
+	return registry
 }
 
-func digit(b bool) int {
+func digit(b bool) float64 {
 	if b {
 		return 1
 	}
