@@ -15,6 +15,7 @@ func (w *wire) talk() string {
 			list = append(list, e.Verb.String())
 		case EventGoodbye, EventGivesUp:
 			list = append(list, e.Kind.String())
+		default:
 		}
 	}
 	return strings.Join(list, " ")
@@ -67,7 +68,7 @@ func TestVerbNames(t *testing.T) {
 			t.Errorf("%s is %v", name, v)
 		}
 	}
-	if names := verbNames[1:]; !slices.IsSorted(names[:]) || VerbOf("STORE") != VerbOther || Verb(NumVerbs).String() != "other" {
+	if !slices.IsSorted(verbNames[1:]) || VerbOf("STORE") != VerbOther || Verb(NumVerbs).String() != "other" {
 		t.Error("order, or unknown verbs")
 	}
 }
