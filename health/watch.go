@@ -23,9 +23,10 @@ const maxWaiting = 32
 type Watch struct {
 	Options
 	Config func() *configs.Config // asked before each look
-	// Found gets what was found, and says what is known from then on. Where nothing is found for a second, it gets that.
-	// It is called once at a time, by a goroutine of its own.
-	Found func(Found) File
+	// Found gets what was found, and says what is known from then on, or that it could not judge: then the next call gets
+	// the same again, and what was found since. Where nothing is found for a second, it gets that. It is called once at
+	// a time, by a goroutine of its own.
+	Found func(Found) (known File, judged bool)
 }
 
 // one is a look at one backend.
@@ -42,9 +43,10 @@ func (w Watch) Run(ctx context.Context, prev File) {
 		sched    = judge.Schedule{Random: rand.Float64}
 		busy     = make(map[configs.Ref]bool)
 		ends     = make(chan one)
-		settled  = make(chan File) // what Found returns
-		settling = false           // Found is at work
+		settled  = make(chan func()) // Found has returned: what is to be done about that
+		settling = false             // Found is at work
 		waiting  Found
+		fresh    = false // something was found since the last call of Found
 		free     = make(chan struct{}, o.Sockets)
 		known    = prev
 		timer    = time.NewTimer(0)
@@ -54,6 +56,7 @@ func (w Watch) Run(ctx context.Context, prev File) {
 	finish := func(f one) {
 		delete(busy, f.ref)
 		waiting.add(f.ref, f.look)
+		fresh = true
 	}
 	for ctx.Err() == nil {
 		cfg := w.Config()
@@ -85,24 +88,34 @@ func (w Watch) Run(ctx context.Context, prev File) {
 					more = nil
 				}
 			}
-		case known = <-settled:
-			settling = false
+		case done := <-settled:
+			done()
 		case <-timer.C:
 		case <-ctx.Done():
 		}
-		if now := o.Now(); ctx.Err() == nil && !settling && (len(waiting.looks) > 0 || now.Sub(told) >= idle) {
+		if now := o.Now(); ctx.Err() == nil && !settling && (fresh || now.Sub(told) >= idle) {
 			found := waiting
 			found.begin, found.end = now, now
-			settling, told, waiting = true, now, Found{}
-			go func() { settled <- w.Found(found) }()
+			settling, fresh, told, waiting = true, false, now, Found{}
+			go func() {
+				next, judged := w.Found(found)
+				settled <- func() {
+					settling = false
+					if judged {
+						known = next
+					} else {
+						waiting.addBefore(found)
+					}
+				}
+			}()
 		}
 	}
 	for len(busy) > 0 || settling { // the probes end with ctx
 		select {
 		case f := <-ends:
 			finish(f)
-		case <-settled:
-			settling = false
+		case done := <-settled:
+			done()
 		}
 	}
 }
@@ -132,12 +145,22 @@ func (f *one) run(ctx context.Context, o Options, free chan struct{}) {
 }
 
 // add takes in a look at a backend.
-func (f *Found) add(ref configs.Ref, l look) {
+func (f *Found) add(ref configs.Ref, looks ...look) {
 	if f.looks == nil {
 		f.looks = make(map[configs.Ref][]look)
 	}
-	f.looks[ref] = append(f.looks[ref], l)
+	f.looks[ref] = append(f.looks[ref], looks...)
 	if n := len(f.looks[ref]); n > maxWaiting {
 		f.looks[ref] = f.looks[ref][n-maxWaiting:]
+	}
+}
+
+// addBefore takes in what was found before.
+func (f *Found) addBefore(earlier Found) {
+	for ref, looks := range earlier.looks {
+		later := f.looks[ref]
+		delete(f.looks, ref)
+		f.add(ref, looks...)
+		f.add(ref, later...)
 	}
 }

@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,11 +26,11 @@ func TestWatch(t *testing.T) {
 		var known File
 		var longest time.Duration
 		last := time.Now()
-		w := Watch{Options: fake.options(), Config: func() *configs.Config { return cfg }, Found: func(f Found) File {
+		w := Watch{Options: fake.options(), Config: func() *configs.Config { return cfg }, Found: func(f Found) (File, bool) {
 			longest = max(longest, time.Since(last))
 			last = time.Now()
 			known, _, _ = Settle(cfg, known, f, fake.options())
-			return known
+			return known, true
 		}}
 		time.AfterFunc(20*time.Second, cancel)
 		w.Run(ctx, File{})
@@ -72,7 +73,7 @@ func TestWatchGoesOn(t *testing.T) {
 		var during int         // looks while the first Found was at work
 		var after judge.Status // what the second made of them
 		calls, running := 0, 0
-		w := Watch{Options: fake.options(), Config: func() *configs.Config { return cfg }, Found: func(f Found) File {
+		w := Watch{Options: fake.options(), Config: func() *configs.Config { return cfg }, Found: func(f Found) (File, bool) {
 			if running++; running > 1 {
 				t.Error("two at once")
 			}
@@ -93,11 +94,47 @@ func TestWatchGoesOn(t *testing.T) {
 				time.Sleep(time.Second) // Run waits for it
 			}
 			running--
-			return known
+			return known, true
 		}}
 		w.Run(ctx, File{})
 		if calls != 2 || during < 13 || after != judge.Down || running != 0 {
 			t.Errorf("%d calls, looked %d times in 3 s at a backend every 200 ms, then it is %v", calls, during, after)
+		}
+	})
+}
+
+// TestWatchKeepsUnjudged: what could not be judged, as somebody had the lock, is there at the next call, in its order.
+func TestWatchKeepsUnjudged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at := netip.MustParseAddrPort("10.0.0.1:21")
+		p := pool("farm", configs.CheckTCP, configs.Backend{Name: "a", Addrs: configs.Addrs{V4: at.Addr()}, Port: 21})
+		p.Health.Interval = 5 * time.Second
+		cfg := &configs.Config{Pools: []configs.Pool{p}}
+		ref := configs.Ref{Pool: "farm", Backend: "a"}
+		fake := &fakeProbe{answers: map[netip.AddrPort]judge.Result{at: {Took: 1}}}
+		ctx, cancel := context.WithCancel(t.Context())
+		calls := 0
+		var got []time.Duration
+		w := Watch{Options: fake.options(), Config: func() *configs.Config { return cfg }, Found: func(f Found) (File, bool) {
+			calls++
+			fake.mu.Lock()
+			fake.answers[at] = judge.Result{Took: time.Duration(len(fake.calls) + 1)}
+			fake.mu.Unlock()
+			if len(f.looks[ref]) < 3 {
+				return File{}, false
+			}
+			for _, l := range f.looks[ref] {
+				got = append(got, l[0].Took)
+			}
+			cancel()
+			return File{}, true
+		}}
+		w.Run(ctx, File{})
+		if !slices.Equal(got, []time.Duration{1, 2, 3}) {
+			t.Errorf("judged %v", got)
+		}
+		if calls < 10 || calls > 15 { // once a second, and when something was found
+			t.Errorf("%d calls in 10 s", calls)
 		}
 	})
 }
@@ -111,6 +148,12 @@ func TestWaitingIsBounded(t *testing.T) {
 	}
 	f.add(ref, look{{Result: refusal}})
 	if n := len(f.looks[ref]); n != maxWaiting || len(f.last(ref)) != 1 {
+		t.Errorf("%d wait", n)
+	}
+	var later Found
+	later.add(ref, look{{Result: refusal}, {Result: refusal}})
+	later.addBefore(f)
+	if n := len(later.looks[ref]); n != maxWaiting || len(later.last(ref)) != 2 || len(later.looks[ref][n-2]) != 1 {
 		t.Errorf("%d wait", n)
 	}
 }

@@ -117,7 +117,7 @@ func (w *watcher) followRollback() {
 }
 
 // found settles what was found. What goes wrong is told, and the next call has another chance.
-func (w *watcher) found(found health.Found) health.File {
+func (w *watcher) found(found health.Found) (known health.File, judged bool) {
 	now := time.Now()
 	cfg := w.cfg.Load()
 	write := when{state: now.Sub(w.saved) >= saveEvery, kernel: now.Sub(w.synced) >= slotsEvery, wait: watchWait}
@@ -126,7 +126,7 @@ func (w *watcher) found(found health.Found) health.File {
 		w.log.Error("what was found could not be carried out", "err", err)
 	}
 	if done.next.Backends == nil {
-		return w.known // nothing was judged
+		return w.known, false
 	}
 	w.known = done.next
 	changed := len(done.events) > 0
@@ -158,7 +158,7 @@ func (w *watcher) found(found health.Found) health.File {
 		w.fed = now
 		w.notify(daemon.SdNotifyWatchdog)
 	}
-	return w.known
+	return w.known, true
 }
 
 // enqueue hands events to tellAll. Where commands are too slow for it, the history says that nobody was told.
