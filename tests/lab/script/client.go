@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"ftpvip/helper/ftp"
 	"ftpvip/tests/lab"
 	"ftpvip/tests/lab/client"
 )
@@ -34,18 +35,18 @@ func NewClient(host *lab.Namespace, conn *net.TCPConn) *Client {
 
 // Reply reads a reply, of several lines or one (RFC 959, section 4.2).
 func (c *Client) Reply(ctx context.Context) (string, error) {
-	line, err := c.ReadLine(ctx, "a reply")
-	if err != nil || len(line) < 4 || line[3] != '-' {
-		return line, err
-	}
-	text := line
-	for !strings.HasPrefix(line, text[:3]+" ") {
+	text, err := c.ReadLine(ctx, "a reply")
+	code, more, _ := ftp.ReplyLine([]byte(text))
+	for more && err == nil {
+		var line string
 		if line, err = c.ReadLine(ctx, "the rest of a reply"); err != nil {
 			return text, err
 		}
 		text += "\n" + line
+		last, goesOn, ok := ftp.ReplyLine([]byte(line))
+		more = !ok || goesOn || last != code
 	}
-	return text, nil
+	return text, err
 }
 
 // Send sends a command without waiting for a reply.
