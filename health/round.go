@@ -29,17 +29,6 @@ type Options struct {
 	Admin map[configs.Ref]string
 }
 
-// Round probes every backend of cfg once, all at the same time, and judges what it finds: next is prev brought up
-// to date, and report says what was found. It is Look and Settle.
-func Round(ctx context.Context, cfg *configs.Config, prev File, o Options) (next File, report Report, err error) {
-	found, err := Look(ctx, cfg, prev, o)
-	if err != nil {
-		return prev, Report{}, err
-	}
-	next, report, _ = Settle(cfg, prev, found, o)
-	return next, report, nil
-}
-
 // Look probes every backend of cfg once, all at the same time.
 //
 // State is kept for each backend, not for each address: a backend of two families is probed in both and fails if one

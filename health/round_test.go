@@ -54,6 +54,16 @@ func (p *fakeProbe) options() Options {
 	return Options{Probes: probe.Set{configs.CheckTCP: p.probe, configs.CheckFTPBanner: p.probe}}
 }
 
+// round is Look and Settle.
+func round(ctx context.Context, cfg *configs.Config, prev File, o Options) (next File, report Report, err error) {
+	found, err := Look(ctx, cfg, prev, o)
+	if err != nil {
+		return prev, Report{}, err
+	}
+	next, report, _ = Settle(cfg, prev, found, o)
+	return next, report, nil
+}
+
 func addrs(t *testing.T, list ...string) configs.Addrs {
 	t.Helper()
 	var a configs.Addrs
@@ -111,7 +121,7 @@ func TestRoundFamilies(t *testing.T) {
 			p := pool("farm", configs.CheckTCP, tt.backend)
 			p.Health.Fall = 1
 			fake := &fakeProbe{answers: tt.answers}
-			_, report, err := Round(t.Context(), &configs.Config{VIPs: tt.vips, Pools: []configs.Pool{p}}, File{}, fake.options())
+			_, report, err := round(t.Context(), &configs.Config{VIPs: tt.vips, Pools: []configs.Pool{p}}, File{}, fake.options())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -135,7 +145,7 @@ func TestRoundShares(t *testing.T) {
 		pool("p1", configs.CheckTCP, b), pool("p2", configs.CheckTCP, b), pool("p3", configs.CheckFTPBanner, b), slow,
 	}}
 	fake := &fakeProbe{answers: map[netip.AddrPort]judge.Result{ap("10.0.0.1:21"): {}}}
-	next, report, err := Round(t.Context(), cfg, File{}, fake.options())
+	next, report, err := round(t.Context(), cfg, File{}, fake.options())
 	if err != nil || len(fake.calls) != 3 {
 		t.Errorf("%d probes, error %v", len(fake.calls), err)
 	}
@@ -168,7 +178,7 @@ func TestRoundHysteresis(t *testing.T) {
 		if err != nil || len(warnings) > 0 {
 			t.Fatal(warnings, err)
 		}
-		f, report, err := Round(t.Context(), cfg, f, o)
+		f, report, err := round(t.Context(), cfg, f, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +205,7 @@ func TestRoundNoneAndMissing(t *testing.T) {
 		{Pool: "later", Backend: "a"}: {Status: judge.Down, Since: t0},
 		{Pool: "gone", Backend: "a"}:  {Status: judge.Down, Since: t0},
 	}}
-	next, report, err := Round(t.Context(), cfg, prev, Options{Now: func() time.Time { return t0.Add(time.Hour) }})
+	next, report, err := round(t.Context(), cfg, prev, Options{Now: func() time.Time { return t0.Add(time.Hour) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +236,7 @@ func TestRoundCancelled(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
-		next, _, err := Round(ctx, cfg, prev, fake.options())
+		next, _, err := round(ctx, cfg, prev, fake.options())
 		if !errors.Is(err, context.Canceled) || time.Since(start) != time.Second {
 			t.Errorf("error %v after %v", err, time.Since(start))
 		}
@@ -258,7 +268,7 @@ func TestRoundTime(t *testing.T) {
 			o := fake.options()
 			o.Sockets = sockets
 			start := time.Now()
-			next, report, err := Round(t.Context(), cfg, File{}, o)
+			next, report, err := round(t.Context(), cfg, File{}, o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -286,7 +296,7 @@ func TestRoundTime(t *testing.T) {
 				t.Errorf("%d had a socket, %d were not judged", had, len(missed))
 			}
 			fake.calls = nil
-			if _, _, err := Round(t.Context(), cfg, next, o); err != nil {
+			if _, _, err := round(t.Context(), cfg, next, o); err != nil {
 				t.Fatal(err)
 			}
 			first := make(map[netip.Addr]bool)
@@ -359,7 +369,7 @@ func TestRoundReal(t *testing.T) {
 	p.Health.Fall = 1
 	p.Health.Timeout = 700 * time.Millisecond
 	start := time.Now()
-	next, report, err := Round(t.Context(), &configs.Config{Pools: []configs.Pool{p}}, File{}, Options{})
+	next, report, err := round(t.Context(), &configs.Config{Pools: []configs.Pool{p}}, File{}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +397,7 @@ func TestMemberless(t *testing.T) {
 	}
 	fake := &fakeProbe{answers: map[netip.AddrPort]judge.Result{ap("10.0.0.1:21"): {}, ap("[fd00::2]:21"): refusal}}
 	prev := File{Backends: map[configs.Ref]judge.State{{Pool: "farm", Backend: "b"}: {Status: judge.Down}}}
-	_, report, err := Round(t.Context(), cfg, prev, fake.options())
+	_, report, err := round(t.Context(), cfg, prev, fake.options())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -397,7 +407,7 @@ func TestMemberless(t *testing.T) {
 }
 
 func TestReportJSONOfNothing(t *testing.T) {
-	_, report, err := Round(t.Context(), &configs.Config{}, File{}, Options{Now: func() time.Time { return t0 }})
+	_, report, err := round(t.Context(), &configs.Config{}, File{}, Options{Now: func() time.Time { return t0 }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,7 +426,7 @@ func BenchmarkRound(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var err error
-		if f, _, err = Round(b.Context(), cfg, f, o); err != nil {
+		if f, _, err = round(b.Context(), cfg, f, o); err != nil {
 			b.Fatal(err)
 		}
 	}
