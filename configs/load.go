@@ -62,8 +62,10 @@ func Parse(name string, data []byte, v *viper.Viper) (*Config, error) {
 	if root == nil {
 		return nil, r.err(name)
 	}
-	raw := decode(&r, root, overlay(&r, v, root))
-	cfg := validate(&r, raw, filepath.Dir(name))
+	if v != nil {
+		bindFile(v, root)
+	}
+	cfg := validate(&input{report: &r, root: root, viper: v}, filepath.Dir(name))
 	if err := r.err(name); err != nil {
 		return nil, err
 	}

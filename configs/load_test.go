@@ -49,8 +49,16 @@ func TestReference(t *testing.T) {
 
 // TestReferenceKeys keeps the reference file complete.
 func TestReferenceKeys(t *testing.T) {
-	for _, keys := range [][]string{rootKeys, vipKeys, poolKeys, backendKeys, healthKeys, tlsKeys, flapKeys, helperKeys, limitKeys} {
-		for _, key := range keys {
+	c := &checker{input: &input{report: &report{}}, cfg: &Config{}}
+	for _, read := range []func(*section){
+		c.file, c.helper,
+		func(s *section) { c.vip(s) }, func(s *section) { c.limits(s) },
+		func(s *section) { c.pool(s) }, func(s *section) { c.backend(s) },
+		func(s *section) { c.health(s) }, func(s *section) { c.tls(s) }, func(s *section) { c.flap(s) },
+	} {
+		s := newSection(c.input, nil, pos{})
+		read(s)
+		for _, key := range s.asked {
 			if !strings.Contains(string(Reference()), key+":") {
 				t.Errorf("the reference file does not show the key %s", key)
 			}

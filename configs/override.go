@@ -26,12 +26,9 @@ func (o override) pos() pos {
 	return pos{source: o.source, path: o.path, text: quoted(o.text)}
 }
 
-// overlay lets viper decide about the keys outside lists: it knows the precedence of flags, environment and
-// file, and the tree knows the lines. What it answers and the file does not say is an override.
-func overlay(r *report, v *viper.Viper, root *yaml.Node) map[string]override {
-	if v == nil {
-		return nil
-	}
+// bindFile lets v decide about the keys outside lists: it knows the precedence of flags, environment and file, and the
+// tree knows the lines.
+func bindFile(v *viper.Viper, root *yaml.Node) {
 	v.SetEnvPrefix(envPrefix)
 	v.SetEnvKeyReplacer(envReplacer)
 	v.AutomaticEnv()
@@ -39,30 +36,37 @@ func overlay(r *report, v *viper.Viper, root *yaml.Node) map[string]override {
 	// Neither can fail: an empty text has no errors, and of maps viper takes all.
 	_ = v.ReadConfig(strings.NewReader("")) // v may know an earlier text
 	_ = v.MergeConfigMap(outsideLists(root))
+}
 
-	for _, key := range rootKeys {
-		if val := os.Getenv(envName(key)); val != "" {
-			r.at(pos{source: envName(key), path: key, text: quoted(val)}, "one value cannot replace "+key, "",
-				"unset the variable; of the file's keys, those of helper can be overridden: "+envName("helper.queues"))
-		}
+// refuseOverride reports a variable that would replace a key of the top level.
+func (in *input) refuseOverride(key string) {
+	if in.viper == nil {
+		return
 	}
-	overrides := make(map[string]override)
-	for _, name := range helperKeys {
-		key := "helper." + name
-		if !v.IsSet(key) { // Get would answer with the default of a flag that nobody used
-			continue
-		}
-		text, ok := scalar(v.Get(key))
-		if !ok || inFile(root, "helper", name, text) {
-			continue
-		}
-		source := "command line"
-		if os.Getenv(envName(key)) == text {
-			source = envName(key)
-		}
-		overrides[key] = override{path: key, source: source, text: text}
+	if val := os.Getenv(envName(key)); val != "" {
+		in.at(pos{source: envName(key), path: key, text: quoted(val)}, "one value cannot replace "+key, "",
+			"unset the variable; of the file's keys, those of helper can be overridden: "+envName("helper.queues"))
 	}
-	return overrides
+}
+
+// override is what viper answers for a key of a section of the top level and the file does not say.
+func (s *section) override(key string) (override, bool) {
+	if s.in.viper == nil || s.above == nil || s.above.above != nil || strings.HasSuffix(s.path, "]") {
+		return override{}, false
+	}
+	path := join(s.path, key)
+	if !s.in.viper.IsSet(path) { // Get would answer with the default of a flag that nobody used
+		return override{}, false
+	}
+	text, ok := scalar(s.in.viper.Get(path))
+	if !ok || inFile(s.in.root, s.path, key, text) {
+		return override{}, false
+	}
+	source := "command line"
+	if os.Getenv(envName(path)) == text {
+		source = envName(path)
+	}
+	return override{path: path, source: source, text: text}, true
 }
 
 // outsideLists is the file without what stands in lists: viper looks at nothing else, and the lists of a thousand VIPs
@@ -75,7 +79,7 @@ func outsideLists(root *yaml.Node) map[string]any {
 		}
 	}
 	values := map[string]any{}
-	if sections.Decode(&values) != nil { // a key stands there twice, which decode reports with its line
+	if sections.Decode(&values) != nil { // a key stands there twice, which is reported with its line
 		return nil
 	}
 	return values

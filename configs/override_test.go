@@ -1,6 +1,8 @@
 package configs
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/spf13/pflag"
@@ -117,11 +119,10 @@ func TestViperKnowsTheFile(t *testing.T) {
 // clearEnv hides variables that the developer's shell happens to have. Viper takes an empty one for none.
 func clearEnv(t testing.TB) {
 	t.Helper()
-	for _, key := range rootKeys {
-		t.Setenv(envName(key), "")
-	}
-	for _, key := range helperKeys {
-		t.Setenv(envName("helper."+key), "")
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, envPrefix+"_") {
+			t.Setenv(name, "")
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ func parseTree(r *report, data []byte) *yaml.Node {
 	var doc, next yaml.Node
 	err := dec.Decode(&doc)
 	if errors.Is(err, io.EOF) || err == nil && isEmpty(&doc) {
-		r.add(Problem{Message: "the file is empty", Want: "a map with the keys " + list(rootKeys),
+		r.add(Problem{Message: "the file is empty", Want: "a map with the keys " + list(rootKeys()),
 			Remedy: "start from the reference file ftpvip.yaml; 'vips: []' alone is a valid, empty table"})
 		return nil
 	}
@@ -48,7 +48,7 @@ func parseTree(r *report, data []byte) *yaml.Node {
 	}
 	if root.Kind != yaml.MappingNode {
 		r.add(Problem{Line: root.Line, Value: show(root), Message: "the file is " + kindOf(root) + ", not a map",
-			Want: "a map with the keys " + list(rootKeys), Remedy: "start from the reference file ftpvip.yaml"})
+			Want: "a map with the keys " + list(rootKeys()), Remedy: "start from the reference file ftpvip.yaml"})
 		return nil
 	}
 	return root

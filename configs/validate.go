@@ -18,10 +18,10 @@ var (
 	carriers      = []Carrier{CarrierAuto, CarrierCTHelper, CarrierSane}
 )
 
-// checker makes a Config out of a raw one. Elements of raw and cfg correspond by their index; what is wrong in
-// raw is zero in cfg, so that each mistake is reported once.
+// checker makes a Config out of a file. Elements of raw and cfg correspond by their index; what is wrong in
+// the file is zero in cfg, so that each mistake is reported once.
 type checker struct {
-	*report
+	*input
 	raw rawConfig
 	cfg *Config
 	dir string // of the configuration: files that it names are relative to it
@@ -30,18 +30,16 @@ type checker struct {
 	poolAt  map[string]int   // index of the first pool of each name
 }
 
-// validate reports everything that is wrong with raw. The Config is complete only if that is nothing.
-func validate(r *report, raw rawConfig, dir string) *Config {
-	c := &checker{report: r, raw: raw, cfg: &Config{}, dir: dir}
-	c.required(raw.vips.pos, raw.vips.state, wantVIPs, "add the key vips; 'vips: []' is an empty table")
-	for _, v := range raw.vips.all {
-		c.cfg.VIPs = append(c.cfg.VIPs, c.vip(v))
-	}
-	for _, p := range raw.pools.all {
-		c.cfg.Pools = append(c.cfg.Pools, c.pool(p))
-	}
-	c.cfg.Helper = c.helper(raw.helper)
-	c.cfg.OffloadDevices = c.offloadDevices(raw.offloadDevices)
+// rawConfig has the keys that a check comes back to once everything is read, with their places.
+type rawConfig struct {
+	vips  items[rawVIP]
+	pools items[rawPool]
+}
+
+// validate reports everything that is wrong with the file. The Config is complete only if that is nothing.
+func validate(in *input, dir string) *Config {
+	c := &checker{input: in, cfg: &Config{}, dir: dir}
+	readSection(in, in.root, pos{line: in.root.Line}, nil, c.file)
 
 	c.link()
 	c.uniqueVIPs()
@@ -56,6 +54,25 @@ func validate(r *report, raw rawConfig, dir string) *Config {
 	c.sourceGroups()
 	c.passiveSlices()
 	return c.cfg
+}
+
+// file reads the whole file.
+func (c *checker) file(s *section) {
+	c.raw.vips = sections(s, "vips", wantVIPs, c.vip)
+	c.required(c.raw.vips.pos, c.raw.vips.state, wantVIPs, "add the key vips; 'vips: []' is an empty table")
+	c.raw.pools = sections(s, "pools", wantPools, c.pool)
+	s.section("helper", c.helper)
+	c.cfg.OffloadDevices = c.offloadDevices(s.texts("offload_devices", wantDevices))
+}
+
+// rootKeys are the keys of the top level: those that are asked for in an empty file.
+func rootKeys() (keys []string) {
+	c := &checker{input: &input{report: &report{}}, cfg: &Config{}}
+	readSection(c.input, nil, pos{}, nil, func(s *section) {
+		c.file(s)
+		keys = s.asked
+	})
+	return keys
 }
 
 // link notes which VIPs use which pool.
@@ -155,22 +172,20 @@ const (
 // DefaultMaxData is helper.max_data where the file does not say; the kernel may allow less.
 const DefaultMaxData = 16384
 
-func (c *checker) helper(raw rawHelper) Helper {
-	h := Helper{
-		Queues:     or(raw.queues, defaultQueues),
-		FirstQueue: uint16(or(raw.firstQueue, defaultFirstQueue)),
-		Carrier:    choose(c.report, raw.carrier, carriers, CarrierAuto),
-
-		MaxDataPerClient: or(raw.maxClient, defaultMaxClient),
-		MaxData:          or(raw.maxData, DefaultMaxData),
-		Metrics:          c.metrics(raw.metrics),
-	}
+func (c *checker) helper(s *section) {
+	h := &c.cfg.Helper
+	h.Queues = or(s.number("queues", queuesBounds), defaultQueues)
+	first := s.number("first_queue", firstQueueBounds)
+	h.FirstQueue = uint16(or(first, defaultFirstQueue))
+	h.Carrier = choose(c.report, s.text("carrier", list(carriers)), carriers, CarrierAuto)
+	h.MaxDataPerClient = or(s.number("max_data_per_client", maxDataBounds), defaultMaxClient)
+	h.MaxData = or(s.number("max_data", maxDataBounds), DefaultMaxData)
+	h.Metrics = c.metrics(s.text("metrics", wantMetrics))
 	if last := int(h.FirstQueue) + h.Queues - 1; last > firstQueueBounds.max {
-		c.at(raw.firstQueue.pos, fmt.Sprintf("the last of %d queues would be number %d", h.Queues, last),
+		c.at(first.pos, fmt.Sprintf("the last of %d queues would be number %d", h.Queues, last),
 			fmt.Sprintf("%d..%d", firstQueueBounds.min, firstQueueBounds.max-h.Queues+1),
 			"start lower, or use fewer queues")
 	}
-	return h
 }
 
 // metrics is where the metrics are served: an address of this host, also a loopback or unspecified one.

@@ -8,26 +8,41 @@ import (
 	"strings"
 )
 
-func (c *checker) backend(raw rawBackend) Backend {
-	b := Backend{
-		Name:         c.name(raw.name, "add it, such as: name: ftp1"),
-		Addrs:        c.ownAddrs(raw.addresses),
-		Port:         uint16(raw.port.val),
-		Weight:       or(raw.weight, defaultWeight),
-		Tier:         or(raw.tier, defaultTier),
-		PassivePorts: c.portRange(raw.passivePorts),
-	}
-	for _, f := range raw.aliases.all {
+// rawBackend has the keys of a backend that later checks come back to.
+type rawBackend struct {
+	name         field[string]
+	addresses    items[field[string]]
+	port         field[int]
+	passivePorts field[string]
+}
+
+func (c *checker) backend(s *section) (b Backend, raw rawBackend) {
+	raw.name = s.text("name", wantName)
+	b.Name = c.name(raw.name, "add it, such as: name: ftp1")
+	raw.addresses = s.texts("addresses", wantAddresses)
+	b.Addrs = c.ownAddrs(raw.addresses)
+	raw.port = s.number("port", portBounds)
+	b.Port = uint16(raw.port.val)
+	b.Weight = or(s.number("weight", weightBounds), defaultWeight)
+	b.Tier = or(s.number("tier", tierBounds), defaultTier)
+	b.Aliases = c.aliases(s.texts("aliases", wantAliases))
+	raw.passivePorts = s.text("passive_ports", wantPassive)
+	b.PassivePorts = c.portRange(raw.passivePorts)
+	return b, raw
+}
+
+func (c *checker) aliases(l items[field[string]]) (aliases []netip.Addr) {
+	for _, f := range l.all {
 		a := c.addr(f, useAlias)
 		switch {
 		case !a.IsValid():
-		case slices.Contains(b.Aliases, a):
+		case slices.Contains(aliases, a):
 			c.at(f.pos, "is in the list already", "addresses that differ", "delete it")
 		default:
-			b.Aliases = append(b.Aliases, a)
+			aliases = append(aliases, a)
 		}
 	}
-	return b
+	return aliases
 }
 
 // minPassive is the first port of a passive slice: RFC 2577 keeps data connections off the ports below.

@@ -8,10 +8,10 @@ import (
 )
 
 // affinity takes a duration, for the schedulers that would not keep a client on its backend by themselves.
-func (c *checker) affinity(raw rawPool, s Scheduler) time.Duration {
-	d := c.duration(raw.affinity, affinitySpan)
-	if misspelt := or(raw.scheduler, string(s)) != string(s); d > 0 && s == SourceHash && !misspelt {
-		c.at(raw.affinity.pos, "has no effect with scheduler source-hash: it keeps a client on its server by itself", "",
+func (c *checker) affinity(f, scheduler field[string], s Scheduler) time.Duration {
+	d := c.duration(f, affinitySpan)
+	if misspelt := or(scheduler, string(s)) != string(s); d > 0 && s == SourceHash && !misspelt {
+		c.at(f.pos, "has no effect with scheduler source-hash: it keeps a client on its server by itself", "",
 			"delete it, or use scheduler: round-robin or random")
 		return 0
 	}
@@ -19,9 +19,9 @@ func (c *checker) affinity(raw rawPool, s Scheduler) time.Duration {
 }
 
 // minMembers reports a quorum that a pool cannot reach.
-func (c *checker) minMembers(raw rawPool, p Pool) {
-	if n := len(p.Backends); raw.minMembers.state == given && n > 0 && p.MinMembers > n {
-		c.at(raw.minMembers.pos, "is more than the pool has backends", fmt.Sprintf("1..%d", n),
+func (c *checker) minMembers(f field[int], p Pool) {
+	if n := len(p.Backends); f.state == given && n > 0 && p.MinMembers > n {
+		c.at(f.pos, "is more than the pool has backends", fmt.Sprintf("1..%d", n),
 			"lower it, or add backends")
 	}
 }

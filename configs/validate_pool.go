@@ -22,46 +22,64 @@ const (
 	defaultMinMembers = 1
 )
 
-// pool checks what can be judged without the VIPs. The rest waits for poolDefaults and its neighbours.
-func (c *checker) pool(raw rawPool) Pool {
-	p := Pool{
-		Name:      c.name(raw.name, "add it, such as: name: farm"),
-		Scheduler: choose(c.report, raw.scheduler, schedulers, SourceHash),
-		SNAT:      c.snat(raw),
+// rawPool has the keys of a pool that later checks come back to.
+type rawPool struct {
+	name        field[string]
+	snat        items[field[string]]
+	sourceGroup field[string]
+	fallback    field[string]
+	backends    items[rawBackend]
+	health      rawHealth
+}
 
-		MinMembers: or(raw.minMembers, defaultMinMembers),
-		Fallback:   or(raw.fallback, ""),
-		SlowStart:  c.duration(raw.slowStart, slowStartSpan),
-		Health:     c.health(raw.health),
-	}
-	p.Affinity = c.affinity(raw, p.Scheduler)
+// pool checks what can be judged without the VIPs. The rest waits for poolDefaults and its neighbours.
+func (c *checker) pool(s *section) (raw rawPool) {
+	var p Pool
+	raw.name = s.text("name", wantName)
+	p.Name = c.name(raw.name, "add it, such as: name: farm")
+	scheduler := s.text("scheduler", list(schedulers))
+	p.Scheduler = choose(c.report, scheduler, schedulers, SourceHash)
+	var isList bool
+	raw.snat, isList = s.oneOrMore("snat", wantSNAT)
+	p.SNAT = c.snat(raw.snat, isList)
+	raw.sourceGroup = s.text("source_group", wantSourceGroup)
+	minMembers := s.number("min_members", membersBounds)
+	p.MinMembers = or(minMembers, defaultMinMembers)
+	raw.fallback = s.text("fallback", wantFallback)
+	p.Fallback = or(raw.fallback, "")
+	p.SlowStart = c.duration(s.duration("slow_start", wantSlowStart), slowStartSpan)
+	p.Affinity = c.affinity(s.duration("affinity", wantAffinity), scheduler, p.Scheduler)
+	raw.backends = sections(s, "backends", wantBackends, func(s *section) rawBackend {
+		b, raw := c.backend(s)
+		p.Backends = append(p.Backends, b)
+		return raw
+	})
+	s.section("health", func(s *section) { p.Health, raw.health = c.health(s) })
+
 	c.required(raw.backends.pos, raw.backends.state, wantBackends, "add the key backends with at least one server")
-	switch n := len(raw.backends.all); {
+	switch n := len(p.Backends); {
 	case raw.backends.state == given && n == 0:
 		c.at(raw.backends.pos, "the list is empty", wantBackends, "add a backend, or delete the pool")
 	case n > MaxBackends:
 		c.at(raw.backends.pos, fmt.Sprintf("%d backends are too many", n), fmt.Sprintf("1..%d", MaxBackends),
 			"split the pool")
 	}
-	for _, b := range raw.backends.all {
-		p.Backends = append(p.Backends, c.backend(b))
-	}
-	c.minMembers(raw, p)
-	return p
+	c.minMembers(minMembers, p)
+	c.cfg.Pools = append(c.cfg.Pools, p)
+	return raw
 }
 
 // snat takes one of two words, an address, or a list of addresses.
-func (c *checker) snat(raw rawPool) SNAT {
-	l := raw.snat
+func (c *checker) snat(l items[field[string]], isList bool) SNAT {
 	switch {
 	case l.state != given:
 		return SNAT{Mode: SNATNone}
-	case raw.snatIsList && len(l.all) == 0:
+	case isList && len(l.all) == 0:
 		c.at(l.pos, "the list is empty", wantSNAT, "write none, or an address")
 		return SNAT{Mode: SNATNone}
-	case !raw.snatIsList && l.all[0].val == string(SNATNone):
+	case !isList && l.all[0].val == string(SNATNone):
 		return SNAT{Mode: SNATNone}
-	case !raw.snatIsList && l.all[0].val == string(SNATMasquerade):
+	case !isList && l.all[0].val == string(SNATMasquerade):
 		return SNAT{Mode: SNATMasquerade}
 	}
 	return SNAT{Mode: SNATAddress, Addrs: c.addrs(l, useSNAT)}

@@ -12,12 +12,6 @@ import (
 	"ftpvip/configs/statedir"
 )
 
-// rawList is a list of prefixes: some in the file itself, some in a file of their own.
-type rawList struct {
-	inline items[field[string]]
-	file   field[string]
-}
-
 const (
 	wantPrefix     = "a prefix such as 192.0.2.0/24 or 2001:db8::/32, or an address"
 	wantPrefixes   = "a list of prefixes such as [192.0.2.0/24, \"2001:db8::/32\"]"
@@ -30,25 +24,15 @@ const (
 	maxListErrors = 10       // mistakes that are reported of one file
 )
 
-func (d *decoder) prefixes(o object, key string) rawList {
-	return rawList{
-		inline: d.texts(o, key, wantPrefixes),
-		file:   d.text(o, key+"_file", wantPrefixFile),
+// prefixes reads a list of prefixes: some stand in the configuration, some in a file that it names. An empty list of
+// those who are let in would let in nobody, or everybody: the admin has to say.
+func (c *checker) prefixes(s *section, key, fileKey string, some bool) []netip.Prefix {
+	inline := s.texts(key, wantPrefixes)
+	if some && inline.state == given && len(inline.all) == 0 {
+		c.at(inline.pos, "the list is empty", wantPrefixes, "add a prefix, or delete the key to let everybody in")
 	}
-}
-
-// allowed is the list of those who are let in. An empty one would let in nobody, or everybody: nobody can tell.
-func (c *checker) allowed(raw rawList) []netip.Prefix {
-	if raw.inline.state == given && len(raw.inline.all) == 0 {
-		c.at(raw.inline.pos, "the list is empty", wantPrefixes, "add a prefix, or delete the key to let everybody in")
-	}
-	return c.prefixes(raw)
-}
-
-// prefixes checks a list and reads its file.
-func (c *checker) prefixes(raw rawList) []netip.Prefix {
 	var list []netip.Prefix
-	for _, f := range raw.inline.all {
+	for _, f := range inline.all {
 		if f.state != given {
 			continue
 		}
@@ -59,8 +43,8 @@ func (c *checker) prefixes(raw rawList) []netip.Prefix {
 		}
 		list = append(list, p)
 	}
-	if raw.file.state == given && raw.file.val != "" {
-		list = append(list, c.prefixFile(raw.file)...)
+	if file := s.text(fileKey, wantPrefixFile); file.state == given && file.val != "" {
+		list = append(list, c.prefixFile(file)...)
 	}
 	return list
 }

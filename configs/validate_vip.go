@@ -8,29 +8,54 @@ import (
 // defaultPortsMin is the first port that no privileged service has (RFC 2577, section 3).
 const defaultPortsMin = 1024
 
-func (c *checker) vip(raw rawVIP) VIP {
-	v := VIP{
-		Name:         c.name(raw.name, "add it, such as: name: ftp"),
-		Addrs:        c.ownAddrs(raw.addresses),
-		Port:         c.port(raw.port),
-		Application:  choose(c.report, raw.application, applications, FTPControl),
-		Pool:         c.name(raw.pool, "add the name of one of the pools, such as: pool: farm"),
-		OnHelperDown: choose(c.report, raw.onHelperDown, onHelperDowns, Hold),
-		FXP:          choose(c.report, raw.fxp, fxps, FXPRefuse),
-		PortsMin:     uint16(or(raw.portsMin, defaultPortsMin)),
-		DataSource:   choose(c.report, raw.dataSource, dataSources, SourceStrict),
-		Offload:      choose(c.report, raw.offload, offloads, offloadOff) == offloadFlowtable,
-		Bind:         c.bind(raw.bind),
-		Limits:       c.limits(raw.limits),
-		Allow:        c.allowed(raw.allow),
-		Deny:         c.prefixes(raw.deny),
-	}
+// rawVIP has the keys of a VIP that later checks come back to.
+type rawVIP struct {
+	name      field[string]
+	addresses items[field[string]]
+	pool      field[string]
+	offload   field[string]
+	bind      field[string]
+}
+
+func (c *checker) vip(s *section) rawVIP {
+	var v VIP
+	var raw rawVIP
+	raw.name = s.text("name", wantName)
+	v.Name = c.name(raw.name, "add it, such as: name: ftp")
+	raw.addresses = s.texts("addresses", wantAddresses)
+	v.Addrs = c.ownAddrs(raw.addresses)
+	v.Port = c.port(s.number("port", portBounds))
+	application := s.text("application", list(applications))
+	v.Application = choose(c.report, application, applications, FTPControl)
+	raw.pool = s.text("pool", wantName)
+	v.Pool = c.name(raw.pool, "add the name of one of the pools, such as: pool: farm")
+	advertise := s.text("advertise", wantAdvertise)
+	v.OnHelperDown = choose(c.report, s.text("on_helper_down", list(onHelperDowns)), onHelperDowns, Hold)
+	fxp := s.text("fxp", list(fxps))
+	v.FXP = choose(c.report, fxp, fxps, FXPRefuse)
+	portsMin := s.number("ports_min", portsMinBounds)
+	v.PortsMin = uint16(or(portsMin, defaultPortsMin))
+	dataSource := s.text("data_source", list(dataSources))
+	v.DataSource = choose(c.report, dataSource, dataSources, SourceStrict)
+	raw.offload = s.text("offload", list(offloads))
+	v.Offload = choose(c.report, raw.offload, offloads, offloadOff) == offloadFlowtable
+	raw.bind = s.text("bind", wantInterface)
+	v.Bind = c.bind(raw.bind)
+	s.section("limits", func(s *section) { v.Limits = c.limits(s) })
+	v.Allow = c.prefixes(s, "allow", "allow_file", true)
+	v.Deny = c.prefixes(s, "deny", "deny_file", false)
+
 	if v.Name == groupAuto || v.Name == groupOff {
 		c.at(raw.name.pos, "is a word that source_group uses", wantName+", and not auto or off", "use another name")
 	}
-	v.Advertise = c.advertise(raw, v)
-	c.policy(raw, v)
-	return v
+	v.Advertise = c.advertise(advertise, v, application.state == given, raw.addresses)
+	if v.Application != FTPControl {
+		c.unreadCommands(fxp.pos, fxp.state)
+		c.unreadCommands(portsMin.pos, portsMin.state)
+		c.unreadCommands(dataSource.pos, dataSource.state)
+	}
+	c.cfg.VIPs = append(c.cfg.VIPs, v)
+	return raw
 }
 
 func (c *checker) port(f field[int]) uint16 {
@@ -39,36 +64,27 @@ func (c *checker) port(f field[int]) uint16 {
 }
 
 // advertise is what 227 replies name, so it takes a VIP whose replies are read and that is reached by IPv4.
-func (c *checker) advertise(raw rawVIP, v VIP) netip.Addr {
-	f := raw.advertise
+func (c *checker) advertise(f field[string], v VIP, named bool, addresses items[field[string]]) netip.Addr {
 	if f.state != given {
 		return netip.Addr{}
 	}
 	switch {
-	case v.Application != FTPControl && raw.application.state == given:
+	case v.Application != FTPControl && named:
 		c.at(f.pos, "has no effect on a VIP with application tcp: nobody reads its replies", wantAdvertise,
 			"delete it, or use application: ftp-control")
-	case !v.Addrs.V4.IsValid() && sound(raw.addresses, v.Addrs):
+	case !v.Addrs.V4.IsValid() && sound(addresses, v.Addrs):
 		c.at(f.pos, "has no effect on a VIP without an IPv4 address", wantAdvertise,
 			"delete it, or give the VIP an IPv4 address")
 	}
 	return c.addr(f, useAdvertise)
 }
 
-// policy reports keys about commands on a VIP whose commands nobody reads.
-func (c *checker) policy(raw rawVIP, v VIP) {
-	if v.Application == FTPControl {
-		return
+// unreadCommands reports a key about commands on a VIP whose commands nobody reads.
+func (c *checker) unreadCommands(at pos, s state) {
+	if s == given {
+		c.at(at, "has no effect on a VIP with application tcp: nobody reads its commands", "",
+			"delete it, or use application: ftp-control")
 	}
-	report := func(at pos, state state) {
-		if state == given {
-			c.at(at, "has no effect on a VIP with application tcp: nobody reads its commands", "",
-				"delete it, or use application: ftp-control")
-		}
-	}
-	report(raw.fxp.pos, raw.fxp.state)
-	report(raw.portsMin.pos, raw.portsMin.state)
-	report(raw.dataSource.pos, raw.dataSource.state)
 }
 
 // uniqueListeners reports two VIPs on one address and port.
