@@ -22,12 +22,12 @@ func TestReference(t *testing.T) {
 	want := &Config{
 		VIPs: []VIP{{
 			Name: "ftp", Addrs: addrsOf("192.0.2.10", "2001:db8::10"), Port: 21, Application: FTPControl,
-			Pool: "farm", Advertise: netip.MustParseAddr("203.0.113.10"), OnHelperDown: Hold,
+			Advertise: netip.MustParseAddr("203.0.113.10"), OnHelperDown: Hold,
 			FXP: FXPRefuse, PortsMin: 1024, DataSource: SourceStrict,
 		}},
 		Pools: []Pool{{
-			Name: "farm", Scheduler: SourceHash, SNAT: SNAT{Mode: SNATNone}, SourceGroup: "ftp",
-			MinMembers: 1, Fallback: "sorry",
+			Name: "farm", Scheduler: SourceHash, SNAT: SNAT{Mode: SNATNone},
+			MinMembers: 1,
 			Backends: []Backend{
 				{Name: "ftp1", Addrs: addrsOf("10.2.0.11", "fd00::11"), Port: 21, Weight: 10, Tier: 1,
 					PassivePorts: PortRange{50000, 50999}},
@@ -36,12 +36,15 @@ func TestReference(t *testing.T) {
 			},
 			Health: withFallback(defaultHealth(CheckFTPBanner)),
 		}, {
-			Name: "sorry", Scheduler: SourceHash, SNAT: SNAT{Mode: SNATNone}, SourceGroup: "ftp", MinMembers: 1,
+			Name: "sorry", Scheduler: SourceHash, SNAT: SNAT{Mode: SNATNone}, MinMembers: 1,
 			Backends: []Backend{{Name: "spare", Addrs: addrsOf("10.2.0.21", "fd00::21"), Port: 21, Weight: 10, Tier: 1}},
 			Health:   defaultHealth(CheckFTPBanner),
 		}},
 		Helper: Helper{Queues: 2, FirstQueue: 2100, Carrier: CarrierAuto, MaxDataPerClient: 256, MaxData: 16384},
 	}
+	ftp, farm, sorry := &want.VIPs[0], &want.Pools[0], &want.Pools[1]
+	ftp.Pool, farm.Fallback, farm.SourceGroup, sorry.SourceGroup = farm, sorry, ftp, ftp
+	farm.VIPs, sorry.VIPs = []*VIP{ftp}, []*VIP{ftp}
 	if diff := diffConfig(want, got); diff != "" {
 		t.Errorf("the reference file (-want +got):\n%s", diff)
 	}

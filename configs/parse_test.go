@@ -29,7 +29,7 @@ func TestParse(t *testing.T) {
 			func(c *Config) (any, any) { return c.Helper.Queues, 4 }},
 
 		{"OK defaults of a VIP", ftp + farm, func(c *Config) (any, any) {
-			return c.VIPs[0], VIP{Name: "ftp", Addrs: addrsOf("192.0.2.1", ""), Port: 21, Pool: "farm",
+			return c.VIPs[0], VIP{Name: "ftp", Addrs: addrsOf("192.0.2.1", ""), Port: 21, Pool: &c.Pools[0],
 				Application: FTPControl, OnHelperDown: Hold, FXP: FXPRefuse, PortsMin: 1024, DataSource: SourceStrict}
 		}},
 		{"OK defaults of the helper", ftp + farm, func(c *Config) (any, any) {
@@ -92,17 +92,17 @@ func TestParse(t *testing.T) {
 			}},
 		{"OK snat to the VIP", ftp + farm + "  snat: 192.0.2.1", nil},
 
-		{"OK source group auto", ftp + farm, func(c *Config) (any, any) { return c.Pools[0].SourceGroup, "ftp" }},
+		{"OK source group auto", ftp + farm, func(c *Config) (any, any) { return c.Pools[0].SourceGroup, &c.VIPs[0] }},
 		{"OK source group off", ftp + farm + "  source_group: off",
-			func(c *Config) (any, any) { return c.Pools[0].SourceGroup, "" }},
+			func(c *Config) (any, any) { return c.Pools[0].SourceGroup, (*VIP)(nil) }},
 		{"OK source group of an unused pool", "vips: []\n" + farm,
-			func(c *Config) (any, any) { return c.Pools[0].SourceGroup, "" }},
+			func(c *Config) (any, any) { return c.Pools[0].SourceGroup, (*VIP)(nil) }},
 		{"OK source group auto, two VIPs",
 			ftp + "- {name: two, addresses: [192.0.2.2], port: 21, pool: farm}\n" + farm,
-			func(c *Config) (any, any) { return c.Pools[0].SourceGroup, "" }},
+			func(c *Config) (any, any) { return c.Pools[0].SourceGroup, (*VIP)(nil) }},
 		{"OK source group named, two VIPs",
 			ftp + "- {name: two, addresses: [192.0.2.2], port: 21, pool: farm}\n" + farm + "  source_group: two",
-			func(c *Config) (any, any) { return c.Pools[0].SourceGroup, "two" }},
+			func(c *Config) (any, any) { return c.Pools[0].SourceGroup, &c.VIPs[1] }},
 		{"OK backend in two pools, one without source group",
 			ftp + "- {name: two, addresses: [192.0.2.2], port: 21, pool: more}\n" + farm +
 				"- name: more\n  source_group: off\n  backends: [{name: a, addresses: [10.0.0.1]}]\n", nil},
@@ -112,7 +112,7 @@ func TestParse(t *testing.T) {
 			"- {name: sorry, backends: [{name: a, addresses: [10.0.0.2]}]}\n",
 			func(c *Config) (any, any) {
 				p := c.Pool("sorry")
-				return fmt.Sprint(p.Backends[0].Port, " ", p.Health.Check, " ", p.SourceGroup), "2121 ftp-banner ftp"
+				return fmt.Sprint(p.Backends[0].Port, " ", p.Health.Check, " ", p.SourceGroup.Name), "2121 ftp-banner ftp"
 			}},
 		{"OK quorum, tiers, slow start, affinity", ftp + `pools: [{name: farm, scheduler: random, min_members: 2, slow_start: 60s,
 			affinity: 1h, backends: [{name: a, addresses: [10.0.0.1]}, {name: b, addresses: [10.0.0.2], tier: 2}]}]`,
@@ -236,9 +236,9 @@ func assertValid(t *testing.T, c *Config) {
 	t.Helper()
 	listeners := make(map[netip.AddrPort]bool)
 	for _, v := range c.VIPs {
-		p := c.Pool(v.Pool)
-		if p == nil {
-			t.Fatalf("VIP %s: no pool %q", v.Name, v.Pool)
+		p := v.Pool
+		if p == nil || c.Pool(p.Name) != p {
+			t.Fatalf("VIP %s: no pool", v.Name)
 		}
 		if c.VIP(v.Name).Port != v.Port || v.Port == 0 || len(v.Addrs.All()) == 0 ||
 			v.Application == "" || v.OnHelperDown == "" {
@@ -272,8 +272,14 @@ func assertPool(t *testing.T, c *Config, p Pool) {
 		h.Rise < 1 || h.Fall < 1 || p.MinMembers < 1 || len(p.Backends) < p.MinMembers || len(p.Backends) == 0 || len(p.Backends) > MaxBackends {
 		t.Errorf("pool is not complete: %+v", p)
 	}
-	if v := c.VIP(p.SourceGroup); p.SourceGroup != "" && (v == nil || !slices.Contains(c.Chain(v.Pool), c.Pool(p.Name))) {
-		t.Errorf("pool %s: source group %s", p.Name, p.SourceGroup)
+	for i := range c.VIPs {
+		v := &c.VIPs[i]
+		if slices.Contains(p.VIPs, v) != slices.Contains(v.Pool.Chain(), c.Pool(p.Name)) {
+			t.Errorf("pool %s: does VIP %s use it?", p.Name, v.Name)
+		}
+	}
+	if v := p.SourceGroup; v != nil && !slices.Contains(p.VIPs, v) {
+		t.Errorf("pool %s: source group %s", p.Name, v.Name)
 	}
 	if has := len(p.SNAT.Addrs.All()) > 0; has != (p.SNAT.Mode == SNATAddress) {
 		t.Errorf("pool %s: snat %+v", p.Name, p.SNAT)

@@ -5,7 +5,6 @@ package configs
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 )
 
@@ -152,7 +151,7 @@ type VIP struct {
 	Addrs        Addrs
 	Port         uint16
 	Application  Application
-	Pool         string
+	Pool         *Pool      // never nil after Load
 	Advertise    netip.Addr // what 227 replies name; invalid: the VIP's own IPv4 address
 	OnHelperDown OnHelperDown
 	FXP          FXP
@@ -189,9 +188,10 @@ type Pool struct {
 	Name        string
 	Scheduler   Scheduler
 	SNAT        SNAT
-	SourceGroup string // name of the VIP that is the source of the backends' own connections; "" for none
+	SourceGroup *VIP   // the source of the backends' own connections; nil for none
 	MinMembers  int    // quorum: as many members has a pool that serves without help of the next tier or the fallback
-	Fallback    string // name of the pool that serves where there is no quorum; "" for none
+	Fallback    *Pool  // serves where there is no quorum; nil for none
+	VIPs        []*VIP // whose clients the pool may serve: as their pool or as a fallback; see Link
 	// SlowStart is how long a backend that comes back takes until it has its whole weight; 0: none.
 	SlowStart time.Duration
 	// Affinity is how long a client that opens no new connection is remembered, and keeps its backend; 0: not at all.
@@ -212,7 +212,7 @@ type Helper struct {
 	Metrics          netip.AddrPort // where Prometheus metrics are served; invalid: nowhere
 }
 
-// Config is a whole, valid configuration.
+// Config is a whole, valid configuration. References between VIPs and pools point into the two slices.
 type Config struct {
 	VIPs           []VIP
 	Pools          []Pool
@@ -250,21 +250,6 @@ func (c *Config) Backend(r Ref) *Backend {
 		}
 	}
 	return nil
-}
-
-// Chain returns the pool of that name, its fallback, that one's fallback and so on: all whose backends may serve
-// the VIPs of the pool. It is empty where there is no such pool.
-func (c *Config) Chain(name string) []*Pool {
-	var chain []*Pool
-	for name != "" {
-		p := c.Pool(name)
-		if p == nil || slices.Contains(chain, p) {
-			break
-		}
-		chain = append(chain, p)
-		name = p.Fallback
-	}
-	return chain
 }
 
 // VIP returns the VIP of that name, or nil.

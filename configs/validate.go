@@ -26,8 +26,7 @@ type checker struct {
 	cfg *Config
 	dir string // of the configuration: files that it names are relative to it
 
-	usersOf map[string][]VIP // the VIPs of each pool name, also those that come to it by a fallback
-	poolAt  map[string]int   // index of the first pool of each name
+	poolAt map[string]int // index of the first pool of each name
 }
 
 // rawConfig has the keys that a check comes back to once everything is read, with their places.
@@ -75,19 +74,21 @@ func rootKeys() (keys []string) {
 	return keys
 }
 
-// link notes which VIPs use which pool.
+// link resolves the names of pools, the first one of a name.
 func (c *checker) link() {
-	c.usersOf, c.poolAt = make(map[string][]VIP), make(map[string]int)
+	c.poolAt = make(map[string]int)
 	for i, p := range c.cfg.Pools {
 		if _, ok := c.poolAt[p.Name]; !ok && p.Name != "" {
 			c.poolAt[p.Name] = i
 		}
 	}
-	for _, v := range c.cfg.VIPs {
-		for _, p := range c.cfg.Chain(v.Pool) {
-			c.usersOf[p.Name] = append(c.usersOf[p.Name], v)
-		}
+	for i := range c.cfg.VIPs {
+		c.cfg.VIPs[i].Pool, _ = c.lookup(c.raw.vips.all[i].pool.val)
 	}
+	for i := range c.cfg.Pools {
+		c.cfg.Pools[i].Fallback, _ = c.lookup(c.raw.pools.all[i].fallback.val)
+	}
+	c.cfg.Link()
 }
 
 // lookup returns the first pool of a name and its raw form, or nil.
@@ -97,15 +98,6 @@ func (c *checker) lookup(name string) (*Pool, *rawPool) {
 		return nil, nil
 	}
 	return &c.cfg.Pools[i], &c.raw.pools.all[i]
-}
-
-// users returns the VIPs that use pool number i, as their own or as a fallback. They use the first one of a name.
-func (c *checker) users(i int) []VIP {
-	name := c.cfg.Pools[i].Name
-	if first, ok := c.poolAt[name]; !ok || first != i {
-		return nil
-	}
-	return c.usersOf[name]
 }
 
 // required reports a key that is not there.
@@ -234,11 +226,10 @@ func (c *checker) uniquePools() {
 func (c *checker) references() {
 	names := c.poolNames()
 	for i, v := range c.cfg.VIPs {
-		if pool, _ := c.lookup(v.Pool); v.Pool == "" || pool != nil {
-			continue
+		if f := c.raw.vips.all[i].pool; f.val != "" && v.Pool == nil {
+			c.at(f.pos, "no pool has that name", some(names),
+				guess(f.val, names, "add a pool of that name, or name one that exists"))
 		}
-		c.at(c.raw.vips.all[i].pool.pos, "no pool has that name", some(names),
-			guess(v.Pool, names, "add a pool of that name, or name one that exists"))
 	}
 }
 

@@ -75,12 +75,12 @@ func port(s string) (uint16, bool) {
 }
 
 // backendPorts gives backends without a port the port of the VIPs that use their pool.
-func (c *checker) backendPorts(p *Pool, raw rawPool, users []VIP) {
+func (c *checker) backendPorts(p *Pool, raw rawPool) {
 	ports := []uint16{defaultPort}
-	if len(users) > 0 {
+	if len(p.VIPs) > 0 {
 		ports = nil
 	}
-	for _, v := range users {
+	for _, v := range p.VIPs {
 		if !slices.Contains(ports, v.Port) {
 			ports = append(ports, v.Port)
 		}

@@ -31,17 +31,17 @@ func (c *checker) minMembers(f field[int], p Pool) {
 func (c *checker) fallbacks() {
 	for i := range c.cfg.Pools {
 		p, f := &c.cfg.Pools[i], c.raw.pools.all[i].fallback
-		if p.Fallback == "" {
+		if f.val == "" {
 			if f.state == given {
 				c.at(f.pos, "is empty", wantFallback, "name a pool, or delete the key")
 			}
 			continue
 		}
-		next, _ := c.lookup(p.Fallback)
+		next := p.Fallback
 		if next == nil {
 			names := c.poolNames()
 			names = slices.DeleteFunc(names, func(n string) bool { return n == p.Name })
-			c.at(f.pos, "no pool has that name", some(names), guess(p.Fallback, names, "add a pool of that name, or name one that exists"))
+			c.at(f.pos, "no pool has that name", some(names), guess(f.val, names, "add a pool of that name, or name one that exists"))
 			continue
 		}
 		if circle := c.circle(p); circle != nil {
@@ -61,7 +61,7 @@ func (c *checker) fallbacks() {
 func (c *checker) circle(p *Pool) []string {
 	circle := []string{p.Name}
 	for next := p; ; {
-		next, _ = c.lookup(next.Fallback)
+		next = next.Fallback
 		switch {
 		case next == nil, c.poolAt[next.Name] < c.poolAt[p.Name]:
 			return nil

@@ -3,15 +3,14 @@ package configs
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 )
 
-// sourceGroups resolves each pool's source_group to a VIP's name, and reports backends whose own connections
+// sourceGroups resolves each pool's source_group, and reports backends whose own connections
 // would have to leave with two sources.
 func (c *checker) sourceGroups() {
 	for i := range c.cfg.Pools {
 		p := &c.cfg.Pools[i]
-		p.SourceGroup = c.sourceGroup(c.raw.pools.all[i].sourceGroup, p.Name, c.users(i))
+		p.SourceGroup = c.sourceGroup(c.raw.pools.all[i].sourceGroup, p)
 	}
 
 	type source struct {
@@ -21,10 +20,10 @@ func (c *checker) sourceGroups() {
 	}
 	sources := make(map[netip.Addr]source)
 	for i, p := range c.cfg.Pools {
-		if p.SourceGroup == "" {
+		vip := p.SourceGroup
+		if vip == nil {
 			continue
 		}
-		vip := c.cfg.VIP(p.SourceGroup)
 		for j, b := range p.Backends {
 			for _, a := range b.Addrs.All() {
 				s := source{vip.Addrs.Of(FamilyOf(a)), p.Name, where(c.raw.pools.all[i].backends.all[j].addresses, a)}
@@ -44,30 +43,32 @@ func (c *checker) sourceGroups() {
 	}
 }
 
-// sourceGroup returns the name of the VIP that a pool's backends leave with, or "".
-func (c *checker) sourceGroup(f field[string], pool string, users []VIP) string {
-	names := make([]string, 0, len(users))
-	for _, v := range users {
+// sourceGroup returns the VIP that a pool's backends leave with, or nil.
+func (c *checker) sourceGroup(f field[string], p *Pool) *VIP {
+	word := or(f, groupAuto)
+	switch word {
+	case groupOff:
+		return nil
+	case groupAuto:
+		if len(p.VIPs) == 1 && p.VIPs[0].Name != "" {
+			return p.VIPs[0]
+		}
+		return nil
+	}
+	words := []string{groupAuto, groupOff}
+	for _, v := range p.VIPs {
+		if v.Name == word && word != "" {
+			return v
+		}
 		if v.Name != "" {
-			names = append(names, v.Name)
+			words = append(words, v.Name)
 		}
 	}
-	switch word := or(f, groupAuto); {
-	case word == groupOff:
-		return ""
-	case word == groupAuto:
-		if len(users) == 1 {
-			return users[0].Name
-		}
-		return ""
-	case slices.Contains(names, word):
-		return word
-	case c.cfg.VIP(word) != nil && word != "":
-		c.at(f.pos, fmt.Sprintf("VIP %s does not use pool %s", word, pool), wantSourceGroup,
+	if word != "" && c.cfg.VIP(word) != nil {
+		c.at(f.pos, fmt.Sprintf("VIP %s does not use pool %s", word, p.Name), wantSourceGroup,
 			"name a VIP whose pool is this one, or use auto")
-	default:
-		words := append([]string{groupAuto, groupOff}, names...)
+	} else {
 		c.at(f.pos, "no VIP has that name", wantSourceGroup, guess(word, words, "use auto, or correct the name"))
 	}
-	return ""
+	return nil
 }

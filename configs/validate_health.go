@@ -7,16 +7,16 @@ import (
 )
 
 // healthCheck picks the default check, and refuses what the servers cannot pass or the check does not read.
-func (c *checker) healthCheck(p *Pool, raw rawPool, users []VIP) {
+func (c *checker) healthCheck(p *Pool, raw rawPool) {
 	h := raw.health
-	ftp := slices.ContainsFunc(users, func(v VIP) bool { return v.Application == FTPControl })
+	ftp := slices.ContainsFunc(p.VIPs, func(v *VIP) bool { return v.Application == FTPControl })
 	switch {
 	case h.check.state == absent && ftp:
 		p.Health.Check = CheckFTPBanner
 	case h.check.state == absent:
 		p.Health.Check = CheckTCP
-	case len(users) > 0 && !ftp && slices.Contains([]Check{CheckFTPBanner, CheckFTPLogin, CheckFTPTransfer}, p.Health.Check):
-		c.at(h.check.pos, fmt.Sprintf("the pool serves application tcp only (VIP %s)", users[0].Name),
+	case len(p.VIPs) > 0 && !ftp && slices.Contains([]Check{CheckFTPBanner, CheckFTPLogin, CheckFTPTransfer}, p.Health.Check):
+		c.at(h.check.pos, fmt.Sprintf("the pool serves application tcp only (VIP %s)", p.VIPs[0].Name),
 			list([]Check{CheckNone, CheckTCP, CheckExec}), "use check: tcp")
 	}
 	c.unread(p.Health.Check, h)
@@ -26,7 +26,7 @@ func (c *checker) healthCheck(p *Pool, raw rawPool, users []VIP) {
 	if h.source.state == absent && p.Health.Through == ThroughVIP {
 		p.Health.Source = p.SNAT.Addrs // what the server sees has as many digits then as what the check says in PORT
 	}
-	if p.Health.Through == ThroughVIP && len(users) == 0 {
+	if p.Health.Through == ThroughVIP && len(p.VIPs) == 0 {
 		c.at(h.through.pos, "no VIP uses this pool", list(throughs), "use through: backend, or let a VIP use the pool")
 	}
 }
@@ -37,7 +37,7 @@ func (c *checker) allDown(p *Pool, raw rawPool) {
 	switch p.Health.OnAllDown {
 	case "":
 		p.Health.OnAllDown = AllDownEmpty
-		if p.Fallback != "" {
+		if raw.fallback.val != "" {
 			p.Health.OnAllDown = AllDownFallback
 		}
 	case AllDownFallback:
@@ -46,7 +46,7 @@ func (c *checker) allDown(p *Pool, raw rawPool) {
 		}
 	case AllDownEmpty, AllDownKeepLast:
 		if raw.fallback.state == given {
-			c.at(f.pos, fmt.Sprintf("the pool has a fallback (%s), which serves then", quoted(p.Fallback)), list(onAllDowns),
+			c.at(f.pos, fmt.Sprintf("the pool has a fallback (%s), which serves then", quoted(raw.fallback.val)), list(onAllDowns),
 				"use on_all_down: fallback, or delete the pool's fallback")
 		}
 	}

@@ -19,12 +19,11 @@ func (c *Config) Offloads() bool {
 
 // WithoutOffload is the configuration for a kernel that has no flowtables.
 func (c *Config) WithoutOffload() *Config {
-	plain := *c
-	plain.VIPs = slices.Clone(c.VIPs)
+	plain := c.clone()
 	for i := range plain.VIPs {
 		plain.VIPs[i].Offload = false
 	}
-	return &plain
+	return plain
 }
 
 // offloadDevices checks the interfaces of the flowtable.

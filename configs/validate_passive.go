@@ -28,7 +28,7 @@ func (c *checker) passiveSlices() {
 	type space struct {
 		slices []slice
 		vips   []VIP
-		pools  []string
+		pools  []*Pool
 	}
 	spaces := make(map[netip.Addr]*space)
 	var order []netip.Addr // so that messages come in the same order every time
@@ -41,10 +41,10 @@ func (c *checker) passiveSlices() {
 				order = append(order, a)
 			}
 			s.vips = append(s.vips, v)
-			for _, p := range c.cfg.Chain(v.Pool) {
-				if !slices.Contains(s.pools, p.Name) {
-					s.pools = append(s.pools, p.Name)
-					s.slices = append(s.slices, c.slicesOf(p.Name, FamilyOf(a))...)
+			for _, p := range v.Pool.Chain() {
+				if !slices.Contains(s.pools, p) {
+					s.pools = append(s.pools, p)
+					s.slices = append(s.slices, c.slicesOf(p, FamilyOf(a))...)
 				}
 			}
 		}
@@ -60,11 +60,8 @@ func (c *checker) passiveSlices() {
 	}
 }
 
-func (c *checker) slicesOf(pool string, f Family) []slice {
-	p, raw := c.lookup(pool)
-	if p == nil {
-		return nil
-	}
+func (c *checker) slicesOf(p *Pool, f Family) []slice {
+	_, raw := c.lookup(p.Name)
 	return poolSlices(*p, *raw, f)
 }
 

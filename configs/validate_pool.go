@@ -46,7 +46,6 @@ func (c *checker) pool(s *section) (raw rawPool) {
 	minMembers := s.number("min_members", membersBounds)
 	p.MinMembers = or(minMembers, defaultMinMembers)
 	raw.fallback = s.text("fallback", wantFallback)
-	p.Fallback = or(raw.fallback, "")
 	p.SlowStart = c.duration(s.duration("slow_start", wantSlowStart), slowStartSpan)
 	p.Affinity = c.affinity(s.duration("affinity", wantAffinity), scheduler, p.Scheduler)
 	raw.backends = sections(s, "backends", wantBackends, func(s *section) rawBackend {
@@ -89,21 +88,20 @@ func (c *checker) snat(l items[field[string]], isList bool) SNAT {
 func (c *checker) poolDefaults() {
 	for i := range c.cfg.Pools {
 		p, raw := &c.cfg.Pools[i], c.raw.pools.all[i]
-		users := c.users(i)
-		c.healthCheck(p, raw, users)
-		c.snatFamilies(p, raw, users)
-		c.backendPorts(p, raw, users)
+		c.healthCheck(p, raw)
+		c.snatFamilies(p, raw)
+		c.backendPorts(p, raw)
 	}
 	c.snatOnBackends()
 }
 
 // snatFamilies reports the families for which clients would stay visible although the pool is one-arm.
-func (c *checker) snatFamilies(p *Pool, raw rawPool, users []VIP) {
+func (c *checker) snatFamilies(p *Pool, raw rawPool) {
 	if p.SNAT.Mode != SNATAddress || !sound(raw.snat, p.SNAT.Addrs) {
 		return
 	}
 	for _, f := range Families {
-		for _, v := range users {
+		for _, v := range p.VIPs {
 			if v.Addrs.Of(f).IsValid() && !p.SNAT.Addrs.Of(f).IsValid() {
 				c.at(raw.snat.pos, fmt.Sprintf("gives no IPv%d address, but VIP %s has one", f, v.Name), wantSNAT,
 					fmt.Sprintf("add an IPv%d address: [ADDRESS, ADDRESS]", f))

@@ -28,7 +28,7 @@ func (c *checker) vip(s *section) rawVIP {
 	application := s.text("application", list(applications))
 	v.Application = choose(c.report, application, applications, FTPControl)
 	raw.pool = s.text("pool", wantName)
-	v.Pool = c.name(raw.pool, "add the name of one of the pools, such as: pool: farm")
+	raw.pool.val = c.name(raw.pool, "add the name of one of the pools, such as: pool: farm")
 	advertise := s.text("advertise", wantAdvertise)
 	v.OnHelperDown = choose(c.report, s.text("on_helper_down", list(onHelperDowns)), onHelperDowns, Hold)
 	fxp := s.text("fxp", list(fxps))
@@ -145,7 +145,7 @@ func (c *checker) ownAddresses() {
 // families reports VIP addresses whose connections no backend can take.
 func (c *checker) families() {
 	for i, v := range c.cfg.VIPs {
-		pool, raw := c.lookup(v.Pool)
+		pool, raw := c.lookup(c.raw.vips.all[i].pool.val)
 		if pool == nil || !soundBackends(raw, pool) {
 			continue
 		}

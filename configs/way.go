@@ -3,7 +3,6 @@ package configs
 import (
 	"hash/fnv"
 	"net/netip"
-	"slices"
 )
 
 // WayTag is the upper half of all tags, so that no other program's socket has one by chance: "ft".
@@ -11,9 +10,9 @@ const WayTag = 0x6674 << 16
 
 // WayVIP is the VIP by which checks with `through: vip` reach the pool: the first that has the family, of those that the
 // pool may serve, also as a fallback. It is invalid where there is none.
-func (c *Config) WayVIP(p *Pool, f Family) netip.AddrPort {
-	for _, v := range c.VIPs {
-		if v.Addrs.Of(f).IsValid() && slices.ContainsFunc(c.Chain(v.Pool), func(q *Pool) bool { return q.Name == p.Name }) {
+func (p *Pool) WayVIP(f Family) netip.AddrPort {
+	for _, v := range p.VIPs {
+		if v.Addrs.Of(f).IsValid() {
 			return netip.AddrPortFrom(v.Addrs.Of(f), v.Port)
 		}
 	}

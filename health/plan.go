@@ -32,8 +32,8 @@ func makePlan(cfg *configs.Config, prev File, probes probe.Set, only map[configs
 		if probes[pool.Health.Check] == nil || !wanted(pool, only) {
 			continue
 		}
-		families := served(cfg, pool)
-		makeSpec := probe.Specs(cfg, pool)
+		families := served(pool)
+		makeSpec := probe.Specs(pool)
 		for _, b := range pool.Backends {
 			ref := configs.Ref{Pool: pool.Name, Backend: b.Name}
 			if only != nil && !only[ref] {
@@ -49,7 +49,7 @@ func makePlan(cfg *configs.Config, prev File, probes probe.Set, only map[configs
 					Addr: netip.AddrPortFrom(addr, b.Port), Source: pool.Health.Source.Of(f), Timeout: pool.Health.Timeout, Spec: spec,
 				}}
 				if pool.Health.Through == configs.ThroughVIP {
-					if j.target.Via = cfg.WayVIP(pool, f); j.target.Via.IsValid() {
+					if j.target.Via = pool.WayVIP(f); j.target.Via.IsValid() {
 						j.target.Tag = tags[ref]
 					}
 				}
@@ -84,13 +84,11 @@ func (p plan) longest() time.Duration {
 	return d
 }
 
-// served lists the families in which a VIP uses the pool; where no VIP does, those of its backends.
-func served(cfg *configs.Config, pool *configs.Pool) []configs.Family {
+// served lists the families in which a VIP uses the pool, also as a fallback; where no VIP does, those of its backends.
+func served(pool *configs.Pool) []configs.Family {
 	var families []configs.Family
 	for _, f := range configs.Families {
-		if slices.ContainsFunc(cfg.VIPs, func(v configs.VIP) bool {
-			return v.Pool == pool.Name && v.Addrs.Of(f).IsValid()
-		}) {
+		if slices.ContainsFunc(pool.VIPs, func(v *configs.VIP) bool { return v.Addrs.Of(f).IsValid() }) {
 			families = append(families, f)
 		}
 	}

@@ -90,11 +90,20 @@ var refusal = judge.Fail(judge.StepConnect, "connection refused", errors.New("re
 
 func ap(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
+// linked makes all VIPs use the first pool.
+func linked(cfg *configs.Config) *configs.Config {
+	for i := range cfg.VIPs {
+		cfg.VIPs[i].Pool = &cfg.Pools[0]
+	}
+	cfg.Link()
+	return cfg
+}
+
 // TestRoundFamilies: which addresses of a backend are looked at, and what their results make of it.
 func TestRoundFamilies(t *testing.T) {
 	both := configs.Backend{Name: "a", Addrs: addrs(t, "10.0.0.1", "fd00::1"), Port: 21}
 	only4 := configs.Backend{Name: "a", Addrs: addrs(t, "10.0.0.1"), Port: 21}
-	vip := func(list ...string) configs.VIP { return configs.VIP{Pool: "farm", Addrs: addrs(t, list...)} }
+	vip := func(list ...string) configs.VIP { return configs.VIP{Addrs: addrs(t, list...)} }
 	ok4, ok6 := ap("10.0.0.1:21"), ap("[fd00::1]:21")
 	local := judge.Fail(judge.StepLocal, "no descriptors", nil)
 	tests := []struct {
@@ -121,7 +130,7 @@ func TestRoundFamilies(t *testing.T) {
 			p := pool("farm", configs.CheckTCP, tt.backend)
 			p.Health.Fall = 1
 			fake := &fakeProbe{answers: tt.answers}
-			_, report, err := round(t.Context(), &configs.Config{VIPs: tt.vips, Pools: []configs.Pool{p}}, File{}, fake.options())
+			_, report, err := round(t.Context(), linked(&configs.Config{VIPs: tt.vips, Pools: []configs.Pool{p}}), File{}, fake.options())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,11 +167,11 @@ func TestRoundShares(t *testing.T) {
 func TestRoundHysteresis(t *testing.T) {
 	dir := t.TempDir()
 	good, bad := ap("10.0.0.1:21"), ap("10.0.0.2:21")
-	cfg := &configs.Config{
-		VIPs: []configs.VIP{{Pool: "farm", Addrs: addrs(t, "192.0.2.1")}},
+	cfg := linked(&configs.Config{
+		VIPs: []configs.VIP{{Addrs: addrs(t, "192.0.2.1")}},
 		Pools: []configs.Pool{pool("farm", configs.CheckTCP,
 			configs.Backend{Name: "a", Addrs: addrs(t, "10.0.0.1"), Port: 21}, configs.Backend{Name: "b", Addrs: addrs(t, "10.0.0.2"), Port: 21})},
-	}
+	})
 	fake := &fakeProbe{answers: map[netip.AddrPort]judge.Result{good: {}, bad: {}}}
 	o := fake.options()
 	now := t0
@@ -390,11 +399,11 @@ func TestRoundReal(t *testing.T) {
 }
 
 func TestMemberless(t *testing.T) {
-	cfg := &configs.Config{
-		VIPs: []configs.VIP{{Pool: "farm", Addrs: addrs(t, "192.0.2.1", "2001:db8::1")}},
+	cfg := linked(&configs.Config{
+		VIPs: []configs.VIP{{Addrs: addrs(t, "192.0.2.1", "2001:db8::1")}},
 		Pools: []configs.Pool{pool("farm", configs.CheckTCP,
 			configs.Backend{Name: "a", Addrs: addrs(t, "10.0.0.1"), Port: 21}, configs.Backend{Name: "b", Addrs: addrs(t, "fd00::2"), Port: 21})},
-	}
+	})
 	fake := &fakeProbe{answers: map[netip.AddrPort]judge.Result{ap("10.0.0.1:21"): {}, ap("[fd00::2]:21"): refusal}}
 	prev := File{Backends: map[configs.Ref]judge.State{{Pool: "farm", Backend: "b"}: {Status: judge.Down}}}
 	_, report, err := round(t.Context(), cfg, prev, fake.options())

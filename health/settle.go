@@ -41,7 +41,7 @@ func Settle(cfg *configs.Config, prev File, found Found, o Options) (next File, 
 			br.Addresses = found.last(ref).addresses()
 			pr.Backends = append(pr.Backends, br)
 		}
-		pr.count(pool, served(cfg, pool))
+		pr.count(pool, served(pool))
 		report.Pools = append(report.Pools, pr)
 		report.warn(pr)
 	}

@@ -48,7 +48,7 @@ func newView(cfg *configs.Config) *view {
 				},
 				backends: map[netip.AddrPort]*target{},
 			}
-			for _, pool := range cfg.Chain(vip.Pool) {
+			for _, pool := range vip.Pool.Chain() {
 				view.add(pool, f)
 			}
 			v.vips[netip.AddrPortFrom(addr, vip.Port)] = view
@@ -120,7 +120,7 @@ func reserved(cfg *configs.Config, addr netip.Addr) func(port uint16) bool {
 			continue
 		}
 		taken = append(taken, configs.PortRange{First: vip.Port, Last: vip.Port})
-		for _, pool := range cfg.Chain(vip.Pool) {
+		for _, pool := range vip.Pool.Chain() {
 			for _, b := range pool.Backends {
 				if !b.PassivePorts.IsZero() {
 					taken = append(taken, b.PassivePorts)

@@ -11,7 +11,7 @@ import (
 // TestViewOfFallback: servers of a fallback are as much at home behind a VIP as the pool's own.
 func TestViewOfFallback(t *testing.T) {
 	cfg := testConfig(t)
-	pool := cfg.Pool(cfg.VIPs[0].Pool)
+	pool := cfg.VIPs[0].Pool
 	spare := netip.MustParseAddrPort("10.2.0.99:2121")
 	alias := netip.MustParseAddr("172.16.0.99")
 	cfg.Pools = append(cfg.Pools, configs.Pool{Name: "sorry", Backends: []configs.Backend{
@@ -19,7 +19,8 @@ func TestViewOfFallback(t *testing.T) {
 			PassivePorts: configs.PortRange{First: 61000, Last: 61999}},
 		{Name: "twin", Addrs: pool.Backends[0].Addrs, Port: pool.Backends[0].Port},
 	}})
-	cfg.Pool(cfg.VIPs[0].Pool).Fallback = "sorry" // Pools moved in memory: not pool
+	pool.Fallback = &cfg.Pools[len(cfg.Pools)-1]
+	cfg.Link()
 	v := newView(cfg).vips[twoArm.VIP]
 
 	got := v.target(spare)

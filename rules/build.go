@@ -27,7 +27,7 @@ func Build(cfg *configs.Config, state State, carrier string) *Ruleset {
 		r.Sets = append(r.Sets, familySets(cfg, f)...)
 	}
 	for i := range cfg.Pools {
-		r.addPool(cfg, &cfg.Pools[i], state)
+		r.addPool(&cfg.Pools[i], state)
 	}
 	r.addGuards(cfg)
 	r.Chains = append(r.Chains, inspectChains(cfg)...)
@@ -42,10 +42,10 @@ func Build(cfg *configs.Config, state State, carrier string) *Ruleset {
 func BuildSlots(cfg *configs.Config, state State, backends []configs.Ref) *Ruleset {
 	r := &Ruleset{}
 	for i := range cfg.Pools {
-		if len(backends) == 0 || slices.ContainsFunc(cfg.Chain(cfg.Pools[i].Name), func(p *configs.Pool) bool {
+		if len(backends) == 0 || slices.ContainsFunc(cfg.Pools[i].Chain(), func(p *configs.Pool) bool {
 			return slices.ContainsFunc(backends, func(b configs.Ref) bool { return b.Pool == p.Name })
 		}) {
-			r.addPool(cfg, &cfg.Pools[i], state)
+			r.addPool(&cfg.Pools[i], state)
 		}
 	}
 	r.Chains = nil
@@ -53,14 +53,14 @@ func BuildSlots(cfg *configs.Config, state State, backends []configs.Ref) *Rules
 }
 
 // addPool adds the sets and chains of one pool.
-func (r *Ruleset) addPool(cfg *configs.Config, p *configs.Pool, state State) {
-	families := poolFamilies(cfg, p)
+func (r *Ruleset) addPool(p *configs.Pool, state State) {
+	families := poolFamilies(p)
 	if len(families) == 0 {
 		return // no VIP uses it
 	}
 	chain, learn := &Chain{Name: poolChain(p.Name)}, &Chain{Name: learnChain(p.Name)}
 	for _, f := range families {
-		slots := slotTable(cfg, p, state, f)
+		slots := slotTable(p, state, f)
 		r.Sets = append(r.Sets, slots)
 		if p.Affinity > 0 {
 			a, clients, ports := affinity(p, f)
@@ -82,15 +82,12 @@ func (r *Ruleset) addPool(cfg *configs.Config, p *configs.Pool, state State) {
 
 func rule(statements ...Statement) Rule { return Rule{Statements: statements} }
 
-// poolFamilies lists the families in which a VIP uses the pool.
-func poolFamilies(cfg *configs.Config, p *configs.Pool) []configs.Family {
+// poolFamilies lists the families in which connections go to the pool's chain: those of VIPs whose own pool it is.
+func poolFamilies(p *configs.Pool) []configs.Family {
 	var families []configs.Family
 	for _, f := range configs.Families {
-		for i := range cfg.VIPs {
-			if v := &cfg.VIPs[i]; v.Pool == p.Name && v.Addrs.Of(f).IsValid() {
-				families = append(families, f)
-				break
-			}
+		if slices.ContainsFunc(p.VIPs, func(v *configs.VIP) bool { return v.Pool == p && v.Addrs.Of(f).IsValid() }) {
+			families = append(families, f)
 		}
 	}
 	return families
@@ -121,12 +118,12 @@ func familySets(cfg *configs.Config, f configs.Family) []*Set {
 		if !vip.IsValid() {
 			continue
 		}
-		pool := cfg.Pool(v.Pool)
+		pool := v.Pool
 		key := addrPortBytes(vip, v.Port)
-		vips.add(Element{Key: key, Goto: poolChain(v.Pool)})
+		vips.add(Element{Key: key, Goto: poolChain(pool.Name)})
 		reset.add(Element{Key: key})
 		if pool.Affinity > 0 {
-			learn.add(Element{Key: key, Goto: learnChain(v.Pool)})
+			learn.add(Element{Key: key, Goto: learnChain(pool.Name)})
 		}
 		if v.Application == configs.FTPControl {
 			control.add(Element{Key: key})
@@ -135,7 +132,7 @@ func familySets(cfg *configs.Config, f configs.Family) []*Set {
 			}
 		}
 		ranges := []Element{{Key: key, End: key}}
-		for _, p := range cfg.Chain(v.Pool) {
+		for _, p := range pool.Chain() {
 			for _, b := range ofFamily(p, f) {
 				if b.PassivePorts.IsZero() {
 					continue
@@ -180,7 +177,7 @@ func sourceGroups(cfg *configs.Config, f configs.Family) []Element {
 	var groups []Element
 	for i := range cfg.Pools {
 		p := &cfg.Pools[i]
-		vip := cfg.VIP(p.SourceGroup)
+		vip := p.SourceGroup
 		if vip == nil || !vip.Addrs.Of(f).IsValid() {
 			continue
 		}

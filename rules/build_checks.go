@@ -11,7 +11,7 @@ func checkWays(cfg *configs.Config, f configs.Family) []Element {
 		if p.Health.Through != configs.ThroughVIP {
 			continue
 		}
-		via := cfg.WayVIP(p, f)
+		via := p.WayVIP(f)
 		if !via.IsValid() {
 			continue
 		}

@@ -17,7 +17,7 @@ func TestBuildSlots(t *testing.T) {
 	cfg := &configs.Config{Helper: configs.Helper{Queues: 1}}
 	for i, name := range []string{"a", "b", "c"} {
 		cfg.VIPs = append(cfg.VIPs, configs.VIP{
-			Name: name, Addrs: configs.Addrs{V4: netip.MustParseAddr(fmt.Sprintf("192.0.2.%d", i+1))}, Port: 21, Pool: name,
+			Name: name, Addrs: configs.Addrs{V4: netip.MustParseAddr(fmt.Sprintf("192.0.2.%d", i+1))}, Port: 21,
 		})
 		p := configs.Pool{Name: name, Scheduler: configs.RoundRobin, Affinity: time.Hour, SNAT: configs.SNAT{Mode: configs.SNATNone}}
 		for j := range 3 {
@@ -28,7 +28,11 @@ func TestBuildSlots(t *testing.T) {
 		}
 		cfg.Pools = append(cfg.Pools, p)
 	}
-	cfg.Pools[1].Fallback = "c"
+	for i := range cfg.VIPs {
+		cfg.VIPs[i].Pool = &cfg.Pools[i]
+	}
+	cfg.Pools[1].Fallback = &cfg.Pools[2]
+	cfg.Link()
 	ref := func(pool string) configs.Ref { return configs.Ref{Pool: pool, Backend: "ftp1"} }
 	tests := []struct {
 		name     string

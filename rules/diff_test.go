@@ -13,13 +13,13 @@ import (
 
 func config() *configs.Config {
 	addr := netip.MustParseAddr
-	return &configs.Config{
+	cfg := &configs.Config{
 		VIPs: []configs.VIP{{
 			Name: "ftp", Addrs: configs.Addrs{V4: addr("192.0.2.10")}, Port: 21,
-			Application: configs.FTPControl, Pool: "farm", OnHelperDown: configs.Hold,
+			Application: configs.FTPControl, OnHelperDown: configs.Hold,
 		}},
 		Pools: []configs.Pool{{
-			Name: "farm", Scheduler: configs.SourceHash, SNAT: configs.SNAT{Mode: configs.SNATNone}, SourceGroup: "ftp",
+			Name: "farm", Scheduler: configs.SourceHash, SNAT: configs.SNAT{Mode: configs.SNATNone},
 			Backends: []configs.Backend{
 				{Name: "ftp1", Addrs: configs.Addrs{V4: addr("10.2.0.11")}, Port: 21, Weight: 10},
 				{Name: "ftp2", Addrs: configs.Addrs{V4: addr("10.2.0.12")}, Port: 21, Weight: 10},
@@ -27,6 +27,9 @@ func config() *configs.Config {
 		}},
 		Helper: configs.Helper{Queues: 2, FirstQueue: 2100, Carrier: configs.CarrierAuto},
 	}
+	cfg.VIPs[0].Pool, cfg.Pools[0].SourceGroup = &cfg.Pools[0], &cfg.VIPs[0]
+	cfg.Link()
+	return cfg
 }
 
 func built(change func(*configs.Config), down ...string) *Ruleset {
@@ -34,6 +37,7 @@ func built(change func(*configs.Config), down ...string) *Ruleset {
 	if change != nil {
 		change(cfg)
 	}
+	cfg.Link()
 	state := State{Down: map[configs.Ref]bool{}}
 	for _, name := range down {
 		state.Down[configs.Ref{Pool: "farm", Backend: name}] = true
@@ -116,7 +120,7 @@ func TestDiff(t *testing.T) {
 			},
 		},
 		{
-			name: "VIP gone", have: built(nil), want: built(func(c *configs.Config) { c.VIPs = nil; c.Pools[0].SourceGroup = "" }),
+			name: "VIP gone", have: built(nil), want: built(func(c *configs.Config) { c.VIPs = nil; c.Pools[0].SourceGroup = nil }),
 			text: []string{
 				"- map slots4-farm { typeof numgen inc mod 251 : ip daddr . tcp dport }",
 				"- element vips4 { 192.0.2.10 . 21 : goto pool-farm }", "- element control4 { 192.0.2.10 . 21 }",

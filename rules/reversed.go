@@ -15,7 +15,7 @@ func serverSet(cfg *configs.Config, f configs.Family) *Set {
 		if v.Application != configs.FTPControl || !v.Addrs.Of(f).IsValid() {
 			continue
 		}
-		for _, p := range cfg.Chain(v.Pool) {
+		for _, p := range v.Pool.Chain() {
 			for _, b := range ofFamily(p, f) {
 				servers.add(Element{Key: addrPortBytes(b.Addrs.Of(f), b.Port)})
 			}

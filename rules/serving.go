@@ -25,11 +25,11 @@ type Serving struct {
 // its quorum, what is left serves, of the first pool that has anything left: a server too few is better than none.
 //
 // Only backends with an address of the family count, and a family has its quorum when all its backends are members.
-func (s State) Serving(cfg *configs.Config, p *configs.Pool, f configs.Family) Serving {
+func (s State) Serving(p *configs.Pool, f configs.Family) Serving {
 	var left Serving
 	own := s.within(p, f)
 	left.Fit, left.Need = own.Fit, own.Need
-	for _, q := range cfg.Chain(p.Name) {
+	for _, q := range p.Chain() {
 		sv := s.within(q, f)
 		sv.Fit, sv.Need = own.Fit, own.Need
 		if sv.Quorum {
@@ -78,23 +78,23 @@ func ofFamily(p *configs.Pool, f configs.Family) []configs.Backend {
 }
 
 // PoolSlots is the number of slots of a pool: enough for its own backends, and for those of its fallbacks.
-func PoolSlots(cfg *configs.Config, pool string) int {
+func PoolSlots(pool *configs.Pool) int {
 	most := 0
-	for _, p := range cfg.Chain(pool) {
+	for _, p := range pool.Chain() {
 		most = max(most, len(p.Backends))
 	}
 	return SlotCount(most)
 }
 
 // slotTable fills a pool's slots of one family.
-func slotTable(cfg *configs.Config, p *configs.Pool, state State, f configs.Family) *Set {
+func slotTable(p *configs.Pool, state State, f configs.Family) *Set {
 	s := &Set{
 		Name:  SlotsName(p.Name, f),
 		Key:   []Type{Slot},
 		Data:  []Type{addrType(f), Service},
-		Slots: PoolSlots(cfg, p.Name),
+		Slots: PoolSlots(p),
 	}
-	sv := state.Serving(cfg, p, f)
+	sv := state.Serving(p, f)
 	if sv.Pool == nil {
 		return s
 	}

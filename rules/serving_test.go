@@ -14,13 +14,13 @@ import (
 func tiered(t *testing.T, pools ...string) *configs.Config {
 	t.Helper()
 	cfg := &configs.Config{VIPs: []configs.VIP{{
-		Name: "ftp", Port: 21, Pool: strings.Fields(pools[0])[0],
+		Name: "ftp", Port: 21,
 		Addrs: configs.Addrs{V4: netip.MustParseAddr("192.0.2.1"), V6: netip.MustParseAddr("2001:db8::1")},
 	}}}
 	last := 0
 	for _, text := range pools {
 		words := strings.Fields(text)
-		p := configs.Pool{Name: words[0], Scheduler: configs.SourceHash, Fallback: strings.Trim(words[2], "-")}
+		p := configs.Pool{Name: words[0], Scheduler: configs.SourceHash}
 		if _, err := fmt.Sscan(words[1], &p.MinMembers); err != nil {
 			t.Fatal(err)
 		}
@@ -40,6 +40,11 @@ func tiered(t *testing.T, pools ...string) *configs.Config {
 		}
 		cfg.Pools = append(cfg.Pools, p)
 	}
+	for i, text := range pools {
+		cfg.Pools[i].Fallback = cfg.Pool(strings.Fields(text)[2])
+	}
+	cfg.VIPs[0].Pool = &cfg.Pools[0]
+	cfg.Link()
 	return cfg
 }
 
@@ -85,7 +90,7 @@ func TestServing(t *testing.T) {
 				pool, backend, _ := strings.Cut(w, "/")
 				state.Down[configs.Ref{Pool: pool, Backend: backend}] = true
 			}
-			sv := state.Serving(cfg, &cfg.Pools[0], tt.family)
+			sv := state.Serving(&cfg.Pools[0], tt.family)
 			got := "nobody"
 			if sv.Pool != nil {
 				var names []string
@@ -98,7 +103,7 @@ func TestServing(t *testing.T) {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 			held := map[string]bool{}
-			for _, e := range slotTable(cfg, &cfg.Pools[0], state, tt.family).Elements {
+			for _, e := range slotTable(&cfg.Pools[0], state, tt.family).Elements {
 				held[SlotTarget(e).String()] = true
 			}
 			if len(held) != len(sv.Members) {
@@ -116,10 +121,10 @@ func TestServing(t *testing.T) {
 // A pool has slots enough for its fallback, and as many before and after that serves.
 func TestPoolSlots(t *testing.T) {
 	cfg := tiered(t, "farm 1 sorry a:1", "sorry 1 - s1:1 s2:1 s3:1 s4:1 s5:1 s6:1 s7:1 s8:1 s9:1 s10:1 s11:1 s12:1 s13:1")
-	if n := PoolSlots(cfg, "farm"); n != 1021 {
+	if n := PoolSlots(&cfg.Pools[0]); n != 1021 {
 		t.Errorf("%d slots, want 1021", n)
 	}
-	if n := PoolSlots(cfg, "sorry"); n != 1021 {
+	if n := PoolSlots(&cfg.Pools[1]); n != 1021 {
 		t.Errorf("%d slots, want 1021", n)
 	}
 }

@@ -195,17 +195,17 @@ func (s *status) compare(have, want *rules.Ruleset, addresses string) {
 func vipState(cfg *configs.Config, v *configs.VIP, have *rules.Ruleset, now known,
 	connections map[netip.AddrPort]map[netip.AddrPort]int,
 ) vipStatus {
-	p, state := cfg.Pool(v.Pool), now.state(cfg)
+	p, state := v.Pool, now.state(cfg)
 	vs := vipStatus{
 		Name: v.Name, Application: string(v.Application), Pool: p.Name, Scheduler: string(p.Scheduler),
-		Slots: rules.PoolSlots(cfg, p.Name), Backends: []backendStatus{},
+		Slots: rules.PoolSlots(p), Backends: []backendStatus{},
 	}
 	held, filled := slotsHeld(have, p)
 	for _, addr := range v.Addrs.All() {
 		vs.Addresses = append(vs.Addresses, netip.AddrPortFrom(addr, v.Port).String())
 	}
 	vs.Own = len(p.Backends)
-	members, pools := vs.serve(cfg, p, v, have, state)
+	members, pools := vs.serve(p, v, have, state)
 	for _, q := range pools {
 		for i := range q.Backends {
 			b := &q.Backends[i]

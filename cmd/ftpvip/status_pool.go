@@ -22,7 +22,7 @@ type servingStatus struct {
 }
 
 // serve fills in who serves, and returns it: the members, and the VIP's pool with the fallbacks that serve.
-func (v *vipStatus) serve(cfg *configs.Config, p *configs.Pool, vip *configs.VIP, have *rules.Ruleset, state rules.State) (
+func (v *vipStatus) serve(p *configs.Pool, vip *configs.VIP, have *rules.Ruleset, state rules.State) (
 	members map[configs.Ref]bool, pools []*configs.Pool,
 ) {
 	members, pools = map[configs.Ref]bool{}, []*configs.Pool{p}
@@ -31,7 +31,7 @@ func (v *vipStatus) serve(cfg *configs.Config, p *configs.Pool, vip *configs.VIP
 	}
 	for _, addr := range vip.Addrs.All() {
 		f := configs.FamilyOf(addr)
-		sv := state.Serving(cfg, p, f)
+		sv := state.Serving(p, f)
 		s := servingStatus{
 			Family: f, LowestTier: sv.Tiers[0], Tier: sv.Tiers[1], Members: len(sv.Members), Fit: sv.Fit, MinMembers: sv.Need,
 		}

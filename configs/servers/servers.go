@@ -60,7 +60,7 @@ func For(cfg *configs.Config) Advice {
 	a := Advice{Servers: []Server{}, Firewall: []Opening{}}
 	for i := range cfg.VIPs {
 		v := &cfg.VIPs[i]
-		for _, p := range cfg.Chain(v.Pool) {
+		for _, p := range v.Pool.Chain() {
 			a.pool(v, p)
 		}
 	}

@@ -115,7 +115,7 @@ func targetOf(at netip.AddrPort, h configs.Health) Target {
 	if at.Addr().Is6() {
 		b.Addrs = configs.Addrs{V6: at.Addr()}
 	}
-	pool := &configs.Pool{Name: "farm", Health: h, Backends: []configs.Backend{b}}
-	cfg := &configs.Config{VIPs: []configs.VIP{{Pool: "farm", Application: configs.FTPControl}}, Pools: []configs.Pool{*pool}}
-	return Target{Addr: at, Timeout: h.Timeout, Spec: Specs(cfg, pool)(b)}
+	pool := &configs.Pool{Name: "farm", Health: h, Backends: []configs.Backend{b},
+		VIPs: []*configs.VIP{{Application: configs.FTPControl}}}
+	return Target{Addr: at, Timeout: h.Timeout, Spec: Specs(pool)(b)}
 }

@@ -25,23 +25,22 @@ type Spec struct {
 }
 
 // Specs returns what makes the specs of a pool's backends.
-func Specs(cfg *configs.Config, pool *configs.Pool) func(b configs.Backend) *Spec {
+func Specs(pool *configs.Pool) func(b configs.Backend) *Spec {
 	h := pool.Health
 	password := sync.OnceValues(func() (string, error) { return readPassword(h) })
 	roots := sync.OnceValues(func() (*x509.CertPool, error) { return readRoots(h.TLS.CA) })
 	return func(b configs.Backend) *Spec {
-		return &Spec{Pool: pool.Name, Backend: b, Health: h, Named: named(cfg, pool, b), password: password, roots: roots}
+		return &Spec{Pool: pool.Name, Backend: b, Health: h, Named: named(pool, b), password: password, roots: roots}
 	}
 }
 
 // named lists what a client may be told in a reply to PASV. Straight from the backend: its own address, its aliases
 // and its VIPs, which is what the helper takes. Through a VIP: what the helper makes of it. Nobody reads the
 // replies of a pool without FTP VIPs.
-func named(cfg *configs.Config, pool *configs.Pool, b configs.Backend) []netip.Addr {
+func named(pool *configs.Pool, b configs.Backend) []netip.Addr {
 	var vips []netip.Addr
-	for _, v := range cfg.VIPs {
-		serves := slices.ContainsFunc(cfg.Chain(v.Pool), func(p *configs.Pool) bool { return p.Name == pool.Name })
-		if serves && v.Application == configs.FTPControl {
+	for _, v := range pool.VIPs {
+		if v.Application == configs.FTPControl {
 			vips = append(vips, v.Addrs.V4)
 			if v.Advertise.IsValid() {
 				vips = append(vips, v.Advertise)

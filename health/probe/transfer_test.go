@@ -118,21 +118,21 @@ func TestFTPOverTLS(t *testing.T) {
 func TestNamed(t *testing.T) {
 	a := netip.MustParseAddr
 	b := configs.Backend{Addrs: configs.Addrs{V4: a("10.2.0.11")}, Aliases: []netip.Addr{a("172.17.0.2")}}
-	vip := configs.VIP{Pool: "farm", Application: configs.FTPControl, Addrs: configs.Addrs{V4: a("192.0.2.10")}, Advertise: a("203.0.113.10")}
+	vip := &configs.VIP{Application: configs.FTPControl, Addrs: configs.Addrs{V4: a("192.0.2.10")}, Advertise: a("203.0.113.10")}
 	tests := []struct {
 		name    string
 		through configs.Through
-		vips    []configs.VIP
+		vips    []*configs.VIP
 		want    string
 	}{
-		{"straight", configs.ThroughBackend, []configs.VIP{vip}, "10.2.0.11 172.17.0.2 192.0.2.10 203.0.113.10"},
-		{"through", configs.ThroughVIP, []configs.VIP{vip}, "192.0.2.10 203.0.113.10"},
+		{"straight", configs.ThroughBackend, []*configs.VIP{vip}, "10.2.0.11 172.17.0.2 192.0.2.10 203.0.113.10"},
+		{"through", configs.ThroughVIP, []*configs.VIP{vip}, "192.0.2.10 203.0.113.10"},
 		{"nobody reads", configs.ThroughBackend, nil, ""},
 	}
 	for _, tt := range tests {
-		pool := &configs.Pool{Name: "farm", Health: configs.Health{Through: tt.through}}
+		pool := &configs.Pool{Name: "farm", VIPs: tt.vips, Health: configs.Health{Through: tt.through}}
 		var got []string
-		for _, n := range named(&configs.Config{VIPs: tt.vips, Pools: []configs.Pool{*pool}}, pool, b) {
+		for _, n := range named(pool, b) {
 			got = append(got, n.String())
 		}
 		if s := strings.Join(got, " "); s != tt.want {

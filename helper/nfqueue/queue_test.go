@@ -69,13 +69,15 @@ func (w *world) apply() error {
 	cfg := &configs.Config{
 		Helper: configs.Helper{Queues: 1, FirstQueue: number},
 		VIPs: []configs.VIP{{
-			Name: "farm", Addrs: w.VIPs[0], Port: 21, Application: configs.FTPControl, Pool: "farm",
+			Name: "farm", Addrs: w.VIPs[0], Port: 21, Application: configs.FTPControl,
 		}},
 		Pools: []configs.Pool{{
 			Name: "farm", Scheduler: configs.SourceHash, SNAT: configs.SNAT{Mode: configs.SNATNone},
 			Backends: []configs.Backend{{Name: "echo", Addrs: w.Backends[0].Addrs, Port: 21, Weight: 10}},
 		}},
 	}
+	cfg.VIPs[0].Pool = &cfg.Pools[0]
+	cfg.Link()
 	return w.Balancer.Do(func() error {
 		k, err := kernel.Open()
 		if err != nil {

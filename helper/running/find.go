@@ -47,10 +47,10 @@ func newFinder(cfg *configs.Config, refs []configs.Ref) *finder {
 		if b == nil {
 			continue
 		}
-		for i := range cfg.VIPs {
-			v := &cfg.VIPs[i]
+		pool := cfg.Pool(ref.Pool)
+		for _, v := range pool.VIPs {
 			for _, family := range configs.Families {
-				if serves(cfg, v, ref.Pool, b, family) {
+				if serves(v, pool, b, family) {
 					f.add(v, b, v.Addrs.Of(family), b.Addrs.Of(family))
 				}
 			}
@@ -61,10 +61,10 @@ func newFinder(cfg *configs.Config, refs []configs.Ref) *finder {
 
 // serves tells whether a VIP's sessions at the address of a backend of that pool are the backend's: the pool is the VIP's,
 // or one that it falls back to. Where pools share a server, its sessions are those of the first pool.
-func serves(cfg *configs.Config, v *configs.VIP, pool string, b *configs.Backend, family configs.Family) bool {
+func serves(v *configs.VIP, pool *configs.Pool, b *configs.Backend, family configs.Family) bool {
 	at := netip.AddrPortFrom(b.Addrs.Of(family), b.Port)
-	for _, p := range cfg.Chain(v.Pool) {
-		if p.Name == pool {
+	for _, p := range v.Pool.Chain() {
+		if p == pool {
 			return true
 		}
 		if slices.ContainsFunc(p.Backends, func(o configs.Backend) bool {

@@ -24,13 +24,21 @@ var (
 
 func sample() *configs.Config {
 	addrs := func(a netip.AddrPort) configs.Addrs { return configs.Addrs{V4: a.Addr()} }
-	return &configs.Config{
-		VIPs: []configs.VIP{{Name: "ftp", Addrs: addrs(vip), Port: 21, Pool: "farm"}},
+	cfg := &configs.Config{
+		VIPs: []configs.VIP{{Name: "ftp", Addrs: addrs(vip), Port: 21}},
 		Pools: []configs.Pool{{Name: "farm", Backends: []configs.Backend{
 			{Name: "a", Addrs: addrs(backend), Port: 21, PassivePorts: configs.PortRange{First: 50000, Last: 50999}},
 			{Name: "b", Addrs: addrs(other), Port: 21, PassivePorts: configs.PortRange{First: 51000, Last: 51999}},
 		}}},
 	}
+	return link(cfg)
+}
+
+// link makes the one VIP use the first pool.
+func link(cfg *configs.Config) *configs.Config {
+	cfg.VIPs[0].Pool = &cfg.Pools[0]
+	cfg.Link()
+	return cfg
 }
 
 func at(a netip.AddrPort, port uint16) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), port) }
@@ -61,11 +69,12 @@ func TestFallbackPool(t *testing.T) {
 	sorry := netip.MustParseAddrPort("10.2.0.99:21")
 	session, shared := flow(1, client, vip, sorry, client), flow(2, client, vip, backend, client)
 	cfg := sample()
-	cfg.Pools[0].Fallback = "sorry"
 	cfg.Pools = append(cfg.Pools, configs.Pool{Name: "sorry", Backends: []configs.Backend{
 		{Name: "s", Addrs: configs.Addrs{V4: sorry.Addr()}, Port: 21},
 		{Name: "a", Addrs: configs.Addrs{V4: backend.Addr()}, Port: 21},
 	}})
+	cfg.Pools[0].Fallback = &cfg.Pools[1]
+	link(cfg)
 	tests := []struct {
 		ref  configs.Ref
 		flow conntrack.Flow
@@ -81,7 +90,8 @@ func TestFallbackPool(t *testing.T) {
 			t.Errorf("%s, at %s: %d, want %d", tt.ref, source(&tt.flow.TupleReply), got, tt.want)
 		}
 	}
-	cfg.Pools[0].Fallback = ""
+	cfg.Pools[0].Fallback = nil
+	cfg.Link()
 	if got := newFinder(cfg, []configs.Ref{{Pool: "sorry", Backend: "s"}}).kind(&session); got != none {
 		t.Errorf("without fallback: %d, want none", got)
 	}

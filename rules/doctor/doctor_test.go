@@ -21,7 +21,7 @@ func at(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 func healthy() *Facts {
 	cfg := &configs.Config{
 		VIPs: []configs.VIP{{
-			Name: "ftp", Port: 21, Application: configs.FTPControl, Pool: "farm",
+			Name: "ftp", Port: 21, Application: configs.FTPControl,
 			Addrs: configs.Addrs{V4: addr("192.0.2.10"), V6: addr("2001:db8::10")},
 		}},
 		Pools: []configs.Pool{{
@@ -32,6 +32,8 @@ func healthy() *Facts {
 		}},
 		Helper: configs.Helper{Queues: 2, FirstQueue: 2100, Carrier: configs.CarrierAuto},
 	}
+	cfg.VIPs[0].Pool = &cfg.Pools[0]
+	cfg.Link()
 	return &Facts{
 		Config: cfg, Command: "ftpvip", Systemd: true, Foreign: &walk.Ruleset{}, Kernel: Kernel{Queue: true, CTHelper: true, Connlimit: true, Limit: true},
 		Sysctls: map[string]string{
@@ -128,10 +130,11 @@ func TestJudge(t *testing.T) {
 			f.Links[1].Prefixes = f.Links[1].Prefixes[1:]
 		}, []string{"error backend-no-route ip route add 10.2.0.11/32 via ROUTER"}},
 		{"no route to a pool that is fallen back to", func(f *Facts) {
-			f.Config.Pools[0].Fallback = "sorry"
-			f.Config.Pools = append(f.Config.Pools, configs.Pool{Name: "sorry", Fallback: "farm", Backends: []configs.Backend{
+			f.Config.Pools = append(f.Config.Pools, configs.Pool{Name: "sorry", Backends: []configs.Backend{
 				{Name: "ftp9", Port: 21, Addrs: configs.Addrs{V4: addr("10.2.0.99")}},
 			}})
+			f.Config.VIPs[0].Pool, f.Config.Pools[0].Fallback = &f.Config.Pools[0], &f.Config.Pools[1]
+			f.Config.Link()
 		}, []string{"error backend-no-route ip route add 10.2.0.99/32 dev lan0"}},
 		{"forbidden route", func(f *Facts) { f.Routes[addr("fd00::11")] = Route{Kind: Unusable, Text: "blackhole fd00::/64"} }, []string{"error backend-no-route ip -6 route delete blackhole fd00::/64"}},
 		{"bypass", func(f *Facts) { f.Flows[FlowKey{at("192.0.2.10:21"), at("10.2.0.11:21")}] = Flow{Unanswered: 3} }, []string{"error replies-bypass ip route replace default via 10.2.0.1"}},

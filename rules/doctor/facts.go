@@ -137,7 +137,7 @@ func (f *Facts) services() []service {
 	var list []service
 	for i := range f.Config.VIPs {
 		v := &f.Config.VIPs[i]
-		for _, p := range f.Config.Chain(v.Pool) {
+		for _, p := range v.Pool.Chain() {
 			for _, family := range configs.Families {
 				for j := range p.Backends {
 					b := &p.Backends[j]

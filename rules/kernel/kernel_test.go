@@ -24,11 +24,11 @@ func farm(vips int) *configs.Config {
 	for i := range vips {
 		pool := fmt.Sprintf("farm%d", i)
 		cfg.VIPs = append(cfg.VIPs, configs.VIP{
-			Name: pool, Addrs: configs.Addrs{V4: v4, V6: v6}, Port: 21, Application: configs.FTPControl, Pool: pool,
+			Name: pool, Addrs: configs.Addrs{V4: v4, V6: v6}, Port: 21, Application: configs.FTPControl,
 		})
 		v4, v6 = v4.Next(), v6.Next()
 		cfg.Pools = append(cfg.Pools, configs.Pool{
-			Name: pool, Scheduler: configs.SourceHash, SourceGroup: pool,
+			Name: pool, Scheduler: configs.SourceHash,
 			SNAT: configs.SNAT{Mode: configs.SNATNone},
 			Backends: []configs.Backend{
 				{
@@ -42,6 +42,10 @@ func farm(vips int) *configs.Config {
 			},
 		})
 	}
+	for i := range cfg.VIPs {
+		cfg.VIPs[i].Pool, cfg.Pools[i].SourceGroup = &cfg.Pools[i], &cfg.VIPs[i]
+	}
+	cfg.Link()
 	return cfg
 }
 
