@@ -53,19 +53,10 @@ func (p *Plan) forget(have, want *Ruleset) {
 			}
 		}
 		if len(goneClients.Elements) > 0 {
-			p.DelElems = append(p.DelElems, &goneClients, &gonePorts)
+			p.delete(Elements{&goneClients})
+			p.delete(Elements{&gonePorts})
 		}
 	}
-}
-
-// Forgets tells whether the plan deletes what the kernel learnt, and may have forgotten meanwhile.
-func (p *Plan) Forgets() bool {
-	for _, s := range p.DelElems {
-		if s.Dynamic != nil {
-			return true
-		}
-	}
-	return false
 }
 
 // timeText is a time in nft's words.
@@ -94,6 +85,9 @@ func (s DNATKnown) Text() string {
 	return fmt.Sprintf("dnat %s to %s saddr map @%s : %s saddr map @%s", ip, ip, s.Clients, ip, s.Ports)
 }
 
+// Needs implements Statement.
+func (s DNATKnown) Needs() Needs { return uses(KindSet, s.Clients, s.Ports) }
+
 // tagHalf is the half of a tag that all tags have in common.
 const tagHalf = 0xffff0000
 
@@ -106,6 +100,9 @@ func (s MatchUntagged) Text() string {
 	return fmt.Sprintf("meta priority & %x:0 != %x:0", mask>>16, tag>>16)
 }
 
+// Needs implements Statement.
+func (MatchUntagged) Needs() Needs { return Needs{} }
+
 // Text implements Statement.
 func (s Remember) Text() string {
 	ip := nftFamily(s.Family)
@@ -115,3 +112,6 @@ func (s Remember) Text() string {
 	}
 	return fmt.Sprintf("update @%s { %s saddr : %s }", s.Map, ip, what)
 }
+
+// Needs implements Statement.
+func (s Remember) Needs() Needs { return uses(KindSet, s.Map) }

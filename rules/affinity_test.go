@@ -47,7 +47,7 @@ func TestForget(t *testing.T) {
 	down := Build(cfg, State{Down: map[configs.Ref]bool{{Pool: "farm", Backend: "d1"}: true}}, SaneHelperName)
 	for name, p := range map[string]*Plan{"Diff": Diff(before, down), "SlotDiff": SlotDiff(before, down)} {
 		gone := map[string]int{}
-		for _, s := range p.DelElems {
+		for _, s := range deleted(p) {
 			if s.Dynamic != nil {
 				gone[s.Name] += len(s.Elements)
 				if client := s.keyText(s.Elements[0]); client != "198.51.100.1" && client != "2001:db8:1::1" {
@@ -67,11 +67,22 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// deleted lists the sets that a plan deletes elements of, with these.
+func deleted(p *Plan) []*Set {
+	var sets []*Set
+	for _, o := range p.Operations {
+		if e, ok := o.Object.(Elements); ok && o.Verb == Delete {
+			sets = append(sets, e.Set)
+		}
+	}
+	return sets
+}
+
 // A backend is an address and a port.
 func TestForgetByPort(t *testing.T) {
 	want := Build(affine(t), State{}, SaneHelperName)
 	p := SlotDiff(learnt(want, map[string]string{"198.51.100.1": "10.0.0.1:21", "198.51.100.2": "10.0.0.1:2121"}), want)
-	if len(p.DelElems) != 2 || len(p.DelElems[0].Elements) != 1 || p.DelElems[0].Elements[0].Key != addrBytes(netip.MustParseAddr("198.51.100.2")) {
+	if gone := deleted(p); len(gone) != 2 || len(gone[0].Elements) != 1 || gone[0].Elements[0].Key != addrBytes(netip.MustParseAddr("198.51.100.2")) {
 		t.Errorf("the plan is\n%s", p.Text())
 	}
 }

@@ -209,9 +209,9 @@ func TestSlotDiffTouchesSlotsOnly(t *testing.T) {
 	if p.Empty() || !p.ElementsOnly() {
 		t.Fatalf("empty %t, elements only %t", p.Empty(), p.ElementsOnly())
 	}
-	for _, s := range append(p.DelElems, p.AddElems...) {
-		if s.Name != "slots4-farm" {
-			t.Errorf("touches %s", s.Name)
+	for _, o := range p.Operations {
+		if name := o.Object.Reference().Name; name != "slots4-farm" {
+			t.Errorf("touches %s", name)
 		}
 	}
 	if deleted, added := p.Elements(); deleted != 126 || added != 126 {

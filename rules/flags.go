@@ -45,3 +45,6 @@ func (s MatchFlags) Text() string {
 	}
 	return "tcp flags & " + s.Flags.text() + " != 0x0"
 }
+
+// Needs implements Statement.
+func (MatchFlags) Needs() Needs { return Needs{} }

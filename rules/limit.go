@@ -29,9 +29,22 @@ type (
 // Text implements Statement.
 func (s MatchNotInSet) Text() string { return s.Key.text() + " != @" + s.Set }
 
+// Needs implements Statement.
+func (s MatchNotInSet) Needs() Needs { return uses(KindSet, s.Set) }
+
 // Text implements Statement.
 func (s CountOver) Text() string {
 	return fmt.Sprintf("add @%s { %s ct count over %d }", s.Set, s.Key.text(), s.Max)
+}
+
+// Needs implements Statement.
+func (s CountOver) Needs() Needs {
+	n := uses(KindSet, s.Set)
+	n.Meter, n.Option, n.Key = s.Set, "CONFIG_NFT_CONNLIMIT (module nft_connlimit)", "limits.connections_per_backend"
+	if s.Key.Selector == Client {
+		n.Key = "limits.connections_per_client"
+	}
+	return n
 }
 
 // Text implements Statement.
@@ -39,8 +52,18 @@ func (s RateOver) Text() string {
 	return fmt.Sprintf("update @%s { %s limit rate over %d/second burst %d packets }", s.Set, s.Key.text(), s.PerSecond, s.Burst)
 }
 
+// Needs implements Statement.
+func (s RateOver) Needs() Needs {
+	n := uses(KindSet, s.Set)
+	n.Meter, n.Option, n.Key = s.Set, "CONFIG_NFT_LIMIT (module nft_limit)", "limits.new_per_second_per_client"
+	return n
+}
+
 // Text implements Statement.
 func (s Count) Text() string { return fmt.Sprintf("counter name %q", s.Counter) }
+
+// Needs implements Statement.
+func (s Count) Needs() Needs { return uses(KindCounter, s.Counter) }
 
 func (d *Dynamic) lines() []string {
 	size := fmt.Sprintf("size %d", d.Size)
@@ -57,11 +80,8 @@ func (r *Ruleset) meters() map[string]string {
 	for _, c := range r.Chains {
 		for _, rule := range c.Rules {
 			for _, s := range rule.Statements {
-				switch s := s.(type) {
-				case CountOver:
-					meters[s.Set] += s.Text()
-				case RateOver:
-					meters[s.Set] += s.Text()
+				if set := s.Needs().Meter; set != "" {
+					meters[set] += s.Text()
 				}
 			}
 		}

@@ -43,8 +43,14 @@ type (
 // Text implements Statement.
 func (MatchExpected) Text() string { return "ct status expected" }
 
+// Needs implements Statement.
+func (MatchExpected) Needs() Needs { return Needs{} }
+
 // Text implements Statement.
 func (s FlowAdd) Text() string { return "flow add @" + s.Flowtable }
+
+// Needs implements Statement.
+func (s FlowAdd) Needs() Needs { return uses(KindFlowtable, s.Flowtable) }
 
 // addOffload adds what VIPs with `offload: flowtable` need, where there are any.
 func (r *Ruleset) addOffload(cfg *configs.Config) {

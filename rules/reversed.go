@@ -30,6 +30,9 @@ type MatchSNATed struct{}
 // Text implements Statement.
 func (MatchSNATed) Text() string { return "ct status snat" }
 
+// Needs implements Statement.
+func (MatchSNATed) Needs() Needs { return Needs{} }
+
 // carryReversed gives a connection that begins with a server's packet, and not with a SYN, the carrier.
 func carryReversed(f configs.Family) []Statement {
 	return []Statement{

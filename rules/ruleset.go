@@ -235,9 +235,18 @@ func (r Rule) String() string {
 	return strings.Join(words, " ")
 }
 
-// equalRules tells whether two chains hold the same rules.
-func equalRules(a, b []Rule) bool {
-	return slices.EqualFunc(a, b, func(x, y Rule) bool { return x.String() == y.String() })
+// Equal tells whether two rules are the same. What another program wrote is equal if its description is.
+func (r Rule) Equal(o Rule) bool {
+	return r.Foreign == o.Foreign && slices.Equal(r.Statements, o.Statements)
+}
+
+// references lists the objects that the rule names.
+func (r Rule) references() []Reference {
+	var list []Reference
+	for _, s := range r.Statements {
+		list = append(list, s.Needs().Objects...)
+	}
+	return list
 }
 
 // text renders one component of a key or of data.

@@ -6,10 +6,32 @@ import (
 	"ftpvip/configs"
 )
 
-// Statement is one match or action of a rule. The set of statements is closed: rules/kernel translates each
-// of them to the kernel's expressions, Text to nft's language.
+// Statement is one match or action of a rule. Statements are values: equal ones compare with ==. The set of statements
+// is closed: rules/kernel translates each of them to the kernel's expressions.
 type Statement interface {
+	// Text is the statement in nft's language.
 	Text() string
+	// Needs is what has to be there before the statement can be.
+	Needs() Needs
+}
+
+// Needs is what a statement needs of the table and of the kernel.
+type Needs struct {
+	Objects []Reference
+	// Meter is the dynamic set whose elements have a copy of the statement's limit.
+	Meter string
+	// Option is what not every kernel that has nf_tables was built with, and Key the key of the configuration that asks
+	// for it; "" for nothing special.
+	Option, Key string
+}
+
+// uses is the need of objects alone.
+func uses(kind Kind, names ...string) Needs {
+	var n Needs
+	for _, name := range names {
+		n.Objects = append(n.Objects, Reference{kind, name})
+	}
+	return n
 }
 
 // Selector is a part of a packet or of its connection that is looked up in a set.
@@ -150,43 +172,82 @@ const HashSeed = 0x66747076
 // Text implements Statement.
 func (s MatchFamily) Text() string { return fmt.Sprintf("meta nfproto ipv%d", s.Family) }
 
+// Needs implements Statement.
+func (MatchFamily) Needs() Needs { return Needs{} }
+
 // Text implements Statement.
 func (MatchTCP) Text() string { return "meta l4proto tcp" }
+
+// Needs implements Statement.
+func (MatchTCP) Needs() Needs { return Needs{} }
 
 // Text implements Statement.
 func (MatchNew) Text() string { return "ct state new" }
 
+// Needs implements Statement.
+func (MatchNew) Needs() Needs { return Needs{} }
+
 // Text implements Statement.
 func (MatchTracked) Text() string { return "ct state established,new" }
+
+// Needs implements Statement.
+func (MatchTracked) Needs() Needs { return Needs{} }
 
 // Text implements Statement.
 func (MatchDNATed) Text() string { return "ct status dnat" }
 
+// Needs implements Statement.
+func (MatchDNATed) Needs() Needs { return Needs{} }
+
 // Text implements Statement.
 func (s MatchInSet) Text() string { return s.Key.text() + " @" + s.Set }
+
+// Needs implements Statement.
+func (s MatchInSet) Needs() Needs { return uses(KindSet, s.Set) }
 
 // Text implements Statement.
 func (MatchPayload) Text() string { return "@ih,0,8 0-255" }
 
+// Needs implements Statement.
+func (MatchPayload) Needs() Needs { return Needs{} }
+
 // Text implements Statement.
 func (MatchOpaque) Text() string { return fmt.Sprintf("ct label %d", OpaqueLabel) }
 
+// Needs implements Statement.
+func (MatchOpaque) Needs() Needs { return Needs{} }
+
 // Text implements Statement.
 func (MatchEnded) Text() string { return fmt.Sprintf("ct label %d", EndedLabel) }
+
+// Needs implements Statement.
+func (MatchEnded) Needs() Needs { return Needs{} }
 
 // Text implements Statement. A priority is written as the major and minor number of a traffic class.
 func (MatchProvoking) Text() string {
 	return fmt.Sprintf("meta priority %x:%x", ProvokingPriority>>16, ProvokingPriority&0xffff)
 }
 
+// Needs implements Statement.
+func (MatchProvoking) Needs() Needs { return Needs{} }
+
 // Text implements Statement.
 func (NoTrack) Text() string { return "notrack" }
+
+// Needs implements Statement.
+func (NoTrack) Needs() Needs { return Needs{} }
 
 // Text implements Statement.
 func (MatchTLSData) Text() string { return fmt.Sprintf("@ih,0,16 %#x", TLSData) }
 
+// Needs implements Statement.
+func (MatchTLSData) Needs() Needs { return Needs{} }
+
 // Text implements Statement.
 func (s VerdictMap) Text() string { return s.Key.text() + " vmap @" + s.Map }
+
+// Needs implements Statement.
+func (s VerdictMap) Needs() Needs { return uses(KindSet, s.Map) }
 
 // Text implements Statement.
 func (s DNATSlot) Text() string {
@@ -202,24 +263,42 @@ func (s DNATSlot) Text() string {
 	return fmt.Sprintf("dnat %s to %s map @%s", nftFamily(s.Family), number, s.Map)
 }
 
+// Needs implements Statement.
+func (s DNATSlot) Needs() Needs { return uses(KindSet, s.Map) }
+
 // Text implements Statement.
 func (s DNATMap) Text() string {
 	return fmt.Sprintf("dnat %s to %s map @%s", nftFamily(s.Key.Family), s.Key.text(), s.Map)
 }
+
+// Needs implements Statement.
+func (s DNATMap) Needs() Needs { return uses(KindSet, s.Map) }
 
 // Text implements Statement.
 func (s SNATMap) Text() string {
 	return fmt.Sprintf("snat %s to %s map @%s", nftFamily(s.Key.Family), s.Key.text(), s.Map)
 }
 
+// Needs implements Statement.
+func (s SNATMap) Needs() Needs { return uses(KindSet, s.Map) }
+
 // Text implements Statement.
 func (Masquerade) Text() string { return "masquerade" }
+
+// Needs implements Statement.
+func (Masquerade) Needs() Needs { return Needs{} }
 
 // Text implements Statement.
 func (s SetHelper) Text() string { return fmt.Sprintf("ct helper set %q", s.Object) }
 
+// Needs implements Statement.
+func (s SetHelper) Needs() Needs { return uses(KindCTHelper, s.Object) }
+
 // Text implements Statement.
 func (SetOpaque) Text() string { return fmt.Sprintf("ct label set %d", OpaqueLabel) }
+
+// Needs implements Statement.
+func (SetOpaque) Needs() Needs { return Needs{} }
 
 // Text implements Statement.
 func (s Queue) Text() string {
@@ -233,11 +312,23 @@ func (s Queue) Text() string {
 	return fmt.Sprintf("queue %sto %d-%d", flags, s.First, s.Last)
 }
 
+// Needs implements Statement.
+func (Queue) Needs() Needs { return Needs{} }
+
 // Text implements Statement.
 func (RejectReset) Text() string { return "reject with tcp reset" }
+
+// Needs implements Statement.
+func (RejectReset) Needs() Needs { return Needs{} }
 
 // Text implements Statement.
 func (Accept) Text() string { return "accept" }
 
+// Needs implements Statement.
+func (Accept) Needs() Needs { return Needs{} }
+
 // Text implements Statement.
 func (s Goto) Text() string { return "goto " + s.Chain }
+
+// Needs implements Statement.
+func (s Goto) Needs() Needs { return uses(KindChain, s.Chain) }

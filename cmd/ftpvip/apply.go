@@ -209,10 +209,10 @@ func (a *app) printApplied(cfg *configs.Config, done applied, pending *inforce.P
 	}
 	what := "nothing changed"
 	switch {
-	case p.Create:
-		what = fmt.Sprintf("created, %d elements", added)
-	case p.Recreate:
+	case p.Has(rules.Delete, rules.KindTable):
 		what = fmt.Sprintf("made anew, %d elements", added)
+	case p.Has(rules.Add, rules.KindTable):
+		what = fmt.Sprintf("created, %d elements", added)
 	case !p.Empty() && p.ElementsOnly():
 		what = fmt.Sprintf("changed: %d elements deleted, %d added", deleted, added)
 	case !p.Empty():

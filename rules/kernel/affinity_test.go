@@ -49,11 +49,11 @@ func TestAffinity(t *testing.T) {
 
 	// What the kernel forgot meanwhile is no failure: read again.
 	nft(t, "delete element inet ftpvip affinity4-farm0 { 198.51.100.2 }")
-	stale := &rules.Plan{DelElems: []*rules.Set{{
+	stale := &rules.Plan{Operations: []rules.Operation{{Verb: rules.Delete, Object: rules.Elements{Set: &rules.Set{
 		Name: "affinity4-farm0", Key: []rules.Type{rules.Addr4}, Data: []rules.Type{rules.Addr4},
 		Dynamic:  &rules.Dynamic{Size: rules.AffinityMax, Timeout: time.Hour},
 		Elements: []rules.Element{{Key: "\xc6\x33\x64\x02", Data: "\x0a\x02\x00\x0c"}},
-	}}}
+	}}}}}
 	if _, err := k.ReadSlots(down); err != nil {
 		t.Fatal(err)
 	}

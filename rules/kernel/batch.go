@@ -16,10 +16,20 @@ import (
 // the user data that tells nft the type of a slot table, without which `nft list ruleset` prints what `nft -f`
 // refuses.
 type batch struct {
+	native   bool // the kernel has nft's own queue statement
 	messages []netlink.Message
-	what     []string           // what each message does, for errors
-	rules    map[int]rules.Rule // those among the messages, by index
+	about    []subject // of each message
+	sets     uint32    // how many are added
 }
+
+// subject is what a message is about, for errors.
+type subject struct {
+	what    string
+	explain func(error) error // adds what an admin can do about it
+}
+
+// asIs is for subjects whose errors have no known cause.
+func asIs(err error) error { return err }
 
 // maxElements is how many bytes of elements go into one message: the length of an attribute is 16 bits.
 const maxElements = 1<<16 - 1024
@@ -42,7 +52,7 @@ func (b *batch) addRaw(kind netlink.HeaderType, flags netlink.HeaderFlags, what 
 		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | kind, Flags: netlink.Request | flags},
 		Data:   append([]byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0}, data...),
 	})
-	b.what = append(b.what, what)
+	b.about = append(b.about, subject{what, asIs})
 }
 
 func (b *batch) table(kind netlink.HeaderType) error {
@@ -108,8 +118,8 @@ var hookNumbers = map[rules.Hook]uint32{
 	rules.HookPrerouting: 0, rules.HookInput: 1, rules.HookForward: 2, rules.HookOutput: 3, rules.HookPostrouting: 4,
 }
 
-func (b *batch) rule(chain string, r rules.Rule, native bool) error {
-	exprs, err := compile(r, native)
+func (b *batch) rule(c *rules.Chain, r rules.Rule) error {
+	exprs, err := compile(r, b.native)
 	if err != nil {
 		return err
 	}
@@ -119,19 +129,24 @@ func (b *batch) rule(chain string, r rules.Rule, native bool) error {
 			return fmt.Errorf("encoding rule %q: %w", r, err)
 		}
 	}
-	if b.rules == nil {
-		b.rules = map[int]rules.Rule{}
-	}
-	b.rules[len(b.messages)] = r
-	return b.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, "rule of chain "+chain, func(ae *netlink.AttributeEncoder) {
+	err = b.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, "rule of chain "+c.Name, func(ae *netlink.AttributeEncoder) {
 		ae.String(unix.NFTA_RULE_TABLE, rules.TableName)
-		ae.String(unix.NFTA_RULE_CHAIN, chain)
+		ae.String(unix.NFTA_RULE_CHAIN, c.Name)
 		nested(ae, unix.NFTA_RULE_EXPRESSIONS, func(ae *netlink.AttributeEncoder) {
 			for _, e := range encoded {
 				ae.Bytes(unix.NLA_F_NESTED|unix.NFTA_LIST_ELEM, e)
 			}
 		})
 	})
+	b.explained(func(err error) error { return lacking(err, r) })
+	return err
+}
+
+// explained notes what explains an error of the last message.
+func (b *batch) explained(explain func(error) error) {
+	if n := len(b.about); n > 0 {
+		b.about[n-1].explain = explain
+	}
 }
 
 // flushRules deletes all rules of a chain.

@@ -32,62 +32,57 @@ func (k *Kernel) Commit(p *rules.Plan) error {
 	return nil
 }
 
-// encode turns a plan into messages: what refers goes before what it refers to, and comes after it.
+// encode turns a plan into messages.
 func encode(p *rules.Plan, native bool) (*batch, error) {
-	b := &batch{}
-	var errs []error
-	try := func(err error) { errs = append(errs, err) }
-	if p.Recreate {
-		try(b.table(unix.NFT_MSG_DELTABLE))
-	}
-	if p.Create || p.Recreate {
-		try(b.table(unix.NFT_MSG_NEWTABLE))
-	}
-	for _, c := range p.FlushRules {
-		try(b.flushRules(c))
-	}
-	for _, s := range p.DelElems {
-		b.elements(unix.NFT_MSG_DELSETELEM, s)
-	}
-	for _, s := range p.DelSets {
-		try(b.deleteSet(s))
-	}
-	for _, c := range p.DelChains {
-		try(b.chain(unix.NFT_MSG_DELCHAIN, c))
-	}
-	for _, h := range p.DelHelpers {
-		try(b.object(unix.NFT_MSG_DELOBJ, h))
-	}
-	for _, f := range p.DelFlowtables {
-		try(b.flowtable(unix.NFT_MSG_DELFLOWTABLE, f))
-	}
-	for _, c := range p.DelCounters {
-		try(b.counter(unix.NFT_MSG_DELOBJ, c))
-	}
-	for _, h := range p.AddHelpers {
-		try(b.object(unix.NFT_MSG_NEWOBJ, h))
-	}
-	for _, c := range p.AddCounters {
-		try(b.counter(unix.NFT_MSG_NEWOBJ, c))
-	}
-	for _, f := range p.AddFlowtables {
-		try(b.flowtable(unix.NFT_MSG_NEWFLOWTABLE, f))
-	}
-	for _, c := range p.AddChains {
-		try(b.chain(unix.NFT_MSG_NEWCHAIN, c))
-	}
-	for i, s := range p.AddSets {
-		try(b.set(s, uint32(i+1)))
-	}
-	for _, s := range p.AddElems {
-		b.elements(unix.NFT_MSG_NEWSETELEM, s)
-	}
-	for _, c := range p.AddRules {
-		for _, r := range c.Rules {
-			try(b.rule(c.Name, r, native))
+	b := &batch{native: native}
+	for _, o := range p.Operations {
+		if err := b.operation(o); err != nil {
+			return nil, err
 		}
 	}
-	return b, errors.Join(errs...)
+	return b, nil
+}
+
+// operation adds the messages of one operation.
+func (b *batch) operation(o rules.Operation) error {
+	added := o.Verb == rules.Add
+	kind := func(add, del netlink.HeaderType) netlink.HeaderType {
+		if added {
+			return add
+		}
+		return del
+	}
+	switch object := o.Object.(type) {
+	case rules.Table:
+		return b.table(kind(unix.NFT_MSG_NEWTABLE, unix.NFT_MSG_DELTABLE))
+	case rules.CTHelper:
+		return b.object(kind(unix.NFT_MSG_NEWOBJ, unix.NFT_MSG_DELOBJ), object)
+	case rules.Counter:
+		return b.counter(kind(unix.NFT_MSG_NEWOBJ, unix.NFT_MSG_DELOBJ), object)
+	case rules.Flowtable:
+		return b.flowtable(kind(unix.NFT_MSG_NEWFLOWTABLE, unix.NFT_MSG_DELFLOWTABLE), object)
+	case *rules.Chain:
+		return b.chain(kind(unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_DELCHAIN), object)
+	case *rules.Set:
+		if added {
+			return b.set(object)
+		}
+		return b.deleteSet(object)
+	case rules.Elements:
+		b.elements(kind(unix.NFT_MSG_NEWSETELEM, unix.NFT_MSG_DELSETELEM), object.Set)
+		return nil
+	case rules.Rules:
+		if !added {
+			return b.flushRules(object.Chain)
+		}
+		for _, r := range object.Chain.Rules {
+			if err := b.rule(object.Chain, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return fmt.Errorf("no message for %T: this is a bug, please report it", o.Object)
 }
 
 // send carries the batch out if the kernel's rules still are of that generation. The kernel answers while it
@@ -164,12 +159,24 @@ func (b *batch) explain(err error, sent []netlink.Message) error {
 		return err
 	}
 	for i, m := range sent {
-		if m.Header.Sequence == op.Sequence && i > 0 && i <= len(b.what) {
-			return fmt.Errorf("%s: %w", b.what[i-1], noDevice(lacking(err, b.rules[i-1]), b.what[i-1]))
+		if m.Header.Sequence == op.Sequence && i > 0 && i <= len(b.about) {
+			about := b.about[i-1]
+			return &refused{Type: m.Header.Type & 0xff, What: about.what, Err: about.explain(err)}
 		}
 	}
 	return err
 }
+
+// refused says which message of a batch the kernel refused first.
+type refused struct {
+	Type netlink.HeaderType // NFT_MSG_*
+	What string
+	Err  error
+}
+
+func (r *refused) Error() string { return r.What + ": " + r.Err.Error() }
+
+func (r *refused) Unwrap() error { return r.Err }
 
 // readable tells whether an answer waits, without waiting for one.
 func readable(conn *netlink.Conn) (bool, error) {

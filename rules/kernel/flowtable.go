@@ -29,7 +29,7 @@ const (
 const flowtableCounter = 2
 
 func (b *batch) flowtable(kind netlink.HeaderType, f rules.Flowtable) error {
-	return b.add(kind, netlink.Create, "flowtable "+f.Name+" of the devices "+f.Devices, func(ae *netlink.AttributeEncoder) {
+	err := b.add(kind, netlink.Create, "flowtable "+f.Name+" of the devices "+f.Devices, func(ae *netlink.AttributeEncoder) {
 		ae.String(flowtableTable, rules.TableName)
 		ae.String(flowtableName, f.Name)
 		if kind == unix.NFT_MSG_DELFLOWTABLE {
@@ -46,6 +46,8 @@ func (b *batch) flowtable(kind netlink.HeaderType, f rules.Flowtable) error {
 		})
 		ae.Uint32(flowtableFlags, flowtableCounter)
 	})
+	b.explained(noDevice)
+	return err
 }
 
 // readFlowtables reads the flowtables of our table. One with another hook or other flags than ours is strange.

@@ -112,7 +112,7 @@ func nft(t testing.TB, command string) string {
 func TestApplyTwiceWritesNothing(t *testing.T) {
 	k := open(t)
 	want := build(farm(3))
-	if p := apply(t, k, want); !p.Create {
+	if p := apply(t, k, want); !p.Has(rules.Add, rules.KindTable) {
 		t.Error("the first plan does not create the table")
 	}
 	gen := k.generation

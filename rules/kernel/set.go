@@ -78,12 +78,13 @@ func typeAndLength(types []rules.Type) (id, length uint32) {
 	return id, length
 }
 
-func (b *batch) set(s *rules.Set, id uint32) error {
+func (b *batch) set(s *rules.Set) error {
+	b.sets++
 	a := attributesOf(s)
 	return b.add(unix.NFT_MSG_NEWSET, netlink.Create, "set "+s.Name, func(ae *netlink.AttributeEncoder) {
 		ae.String(unix.NFTA_SET_TABLE, rules.TableName)
 		ae.String(unix.NFTA_SET_NAME, s.Name)
-		ae.Uint32(unix.NFTA_SET_ID, id)
+		ae.Uint32(unix.NFTA_SET_ID, b.sets)
 		ae.Uint32(unix.NFTA_SET_FLAGS, a.flags)
 		ae.Uint32(unix.NFTA_SET_KEY_TYPE, a.keyType)
 		ae.Uint32(unix.NFTA_SET_KEY_LEN, a.keyLen)
