@@ -182,7 +182,7 @@ func (s *section) oneOrMore(key, want string) (l items[field[string]], isList bo
 // sections reads a list of maps.
 func sections[T any](s *section, key, want string, read func(*section) T) items[T] {
 	return readItems(s, key, want, func(n *yaml.Node, path string) (element T) {
-		readSection(s.in, n, place(n, path), s, func(s *section) { element = read(s) })
+		readSection(s.in, n, place(n, path), deeper, func(s *section) { element = read(s) })
 		return element
 	})
 }

@@ -51,7 +51,7 @@ func (in *input) refuseOverride(key string) {
 
 // override is what viper answers for a key of a section of the top level and the file does not say.
 func (s *section) override(key string) (override, bool) {
-	if s.in.viper == nil || s.above == nil || s.above.above != nil || strings.HasSuffix(s.path, "]") {
+	if s.in.viper == nil || s.level != topSection {
 		return override{}, false
 	}
 	path := join(s.path, key)

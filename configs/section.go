@@ -21,10 +21,19 @@ type section struct {
 	pos
 	state
 	in    *input
-	above *section              // nil: the whole file
+	level level
 	keys  map[string]*yaml.Node // the first of each name
 	asked []string
 }
+
+// level is where a section stands. The keys of a topSection can be overridden.
+type level uint8
+
+const (
+	wholeFile level = iota
+	topSection
+	deeper
+)
 
 // newSection reads the map n, or stands for one that is not there if n is nil.
 func newSection(in *input, n *yaml.Node, at pos) *section {
@@ -47,9 +56,9 @@ func newSection(in *input, n *yaml.Node, at pos) *section {
 }
 
 // readSection reads a map, and reports what else stands in it than what read asked for.
-func readSection(in *input, n *yaml.Node, at pos, above *section, read func(*section)) {
+func readSection(in *input, n *yaml.Node, at pos, l level, read func(*section)) {
 	s := newSection(in, n, at)
-	s.above = above
+	s.level = l
 	read(s)
 	switch s.state {
 	case absent:
@@ -67,13 +76,13 @@ func (s *section) section(key string, read func(*section)) {
 	if n != nil {
 		at = place(n, at.path)
 	}
-	readSection(s.in, n, at, s, read)
+	readSection(s.in, n, at, min(s.level+1, deeper), read)
 }
 
 // find asks for a key: it returns its value, or nil if the key is absent.
 func (s *section) find(key string) *yaml.Node {
 	s.asked = append(s.asked, key)
-	if s.above == nil {
+	if s.level == wholeFile {
 		s.in.refuseOverride(key)
 	}
 	return s.keys[key]

@@ -38,7 +38,7 @@ type rawConfig struct {
 // validate reports everything that is wrong with the file. The Config is complete only if that is nothing.
 func validate(in *input, dir string) *Config {
 	c := &checker{input: in, cfg: &Config{}, dir: dir}
-	readSection(in, in.root, pos{line: in.root.Line}, nil, c.file)
+	readSection(in, in.root, pos{line: in.root.Line}, wholeFile, c.file)
 
 	c.link()
 	c.uniqueVIPs()
@@ -67,7 +67,7 @@ func (c *checker) file(s *section) {
 // rootKeys are the keys of the top level: those that are asked for in an empty file.
 func rootKeys() (keys []string) {
 	c := &checker{input: &input{report: &report{}}, cfg: &Config{}}
-	readSection(c.input, nil, pos{}, nil, func(s *section) {
+	readSection(c.input, nil, pos{}, wholeFile, func(s *section) {
 		c.file(s)
 		keys = s.asked
 	})

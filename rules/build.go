@@ -2,20 +2,8 @@ package rules
 
 import (
 	"slices"
-	"strings"
 
 	"ftpvip/configs"
-)
-
-// Chain priorities, see DESIGN: the helper is assigned before dstnat, control packets are queued after NAT and
-// after the host's own filter chains.
-const (
-	priorityAssign  = -150
-	priorityDstNAT  = -100
-	priorityFilter  = 0
-	priorityLearn   = 90 // the client's address is its own until srcnat
-	prioritySrcNAT  = 100
-	priorityControl = 300
 )
 
 // Build makes the table that the configuration and the state ask for. Carrier is the name of the conntrack
@@ -223,74 +211,4 @@ func inspectChains(cfg *configs.Config) []*Chain {
 // sets the label; no packet comes here.
 func labelsChain() *Chain {
 	return &Chain{Name: chainLabels, Rules: []Rule{rule(SetOpaque{})}}
-}
-
-// baseChains makes the chains that hang on hooks. Their number and their rules are always the same.
-func baseChains() []*Chain {
-	chains := []*Chain{
-		{Name: chainPrerouting, Base: &Base{Type: TypeNAT, Hook: HookPrerouting, Priority: priorityDstNAT}},
-		{Name: chainOutput, Base: &Base{Type: TypeNAT, Hook: HookOutput, Priority: priorityDstNAT}},
-		{Name: chainPostrouting, Base: &Base{Type: TypeNAT, Hook: HookPostrouting, Priority: prioritySrcNAT}},
-		{Name: chainAffinity, Base: &Base{Type: TypeNAT, Hook: HookPostrouting, Priority: priorityLearn}},
-		{Name: chainAffinityInput, Base: &Base{Type: TypeNAT, Hook: HookInput, Priority: priorityLearn}},
-		{Name: chainAssign, Base: &Base{Type: TypeFilter, Hook: HookPrerouting, Priority: priorityAssign}},
-		{Name: chainAssignOutput, Base: &Base{Type: TypeFilter, Hook: HookOutput, Priority: priorityAssign}},
-		{Name: chainControl, Base: &Base{Type: TypeFilter, Hook: HookPostrouting, Priority: priorityControl}},
-		{Name: chainControlInput, Base: &Base{Type: TypeFilter, Hook: HookInput, Priority: priorityControl}},
-		{Name: chainEmpty, Base: &Base{Type: TypeFilter, Hook: HookForward, Priority: priorityFilter}},
-		{Name: chainEmptyInput, Base: &Base{Type: TypeFilter, Hook: HookInput, Priority: priorityFilter}},
-		provokeChain(),
-		{Name: chainEmptyOutput, Base: &Base{Type: TypeFilter, Hook: HookOutput, Priority: priorityFilter}},
-	}
-	for _, c := range chains {
-		for _, f := range configs.Families {
-			for _, statements := range chainRules(c.Name, f) {
-				c.Rules = append(c.Rules, rule(append([]Statement{MatchFamily{f}}, statements...)...))
-			}
-		}
-		c.Rules = append(c.Rules, endedRules(c.Name)...)
-	}
-	return chains
-}
-
-// chainRules lists the rules of a base chain for one family, without the match of the family.
-func chainRules(chain string, f configs.Family) [][]Statement {
-	destination := Key{f, Destination}
-	original := Key{f, OriginalDestination}
-	stem, _, _ := strings.Cut(chain, "-") // a twin has the same rules
-	switch stem {
-	case chainPrerouting:
-		return toBackends(f)
-	case chainOutput:
-		return append([][]Statement{{MatchTCP{}, DNATMap{Key{f, TaggedDestination}, setName(stemChecks, f), true}}}, toBackends(f)...)
-	case chainPostrouting:
-		return [][]Statement{
-			{MatchTCP{}, MatchDNATed{}, MatchInSet{original, setName(stemMasquerade, f)}, Masquerade{}},
-			{MatchTCP{}, MatchDNATed{}, SNATMap{original, setName(stemSNAT, f)}},
-			hairpinRule(f),
-			{SNATMap{Key{f, Source}, setName(stemSource, f)}},
-		}
-	case chainAffinity:
-		return [][]Statement{
-			{MatchTCP{}, MatchDNATed{}, MatchUntagged{}, VerdictMap{original, setName(stemLearn, f)}},
-		}
-	case chainAssign:
-		return [][]Statement{
-			{MatchTCP{}, MatchNew{}, MatchInSet{destination, setName(stemControl, f)}, SetHelper{setName(stemHelper, f)}},
-			carryReversed(f),
-			{MatchTCP{}, MatchNew{}, MatchUntagged{}, VerdictMap{destination, setName(stemGuard, f)}},
-		}
-	case chainControl:
-		packets := Goto{setName(stemSelect, f)}
-		return [][]Statement{
-			{MatchTCP{}, MatchInSet{original, setName(stemControl, f)}, packets},
-			{MatchTCP{}, MatchSNATed{}, MatchInSet{Key{f, OriginalSource}, setName(stemServers, f)}, packets},
-		}
-	case chainEmpty:
-		return [][]Statement{
-			{MatchTCP{}, MatchNew{}, MatchInSet{destination, setName(stemReset, f)}, RejectReset{}},
-			{MatchTCP{}, MatchNew{}, MatchDNATed{}, MatchUntagged{}, VerdictMap{original, setName(stemFull, f)}},
-		}
-	}
-	return nil
 }

@@ -23,20 +23,11 @@ type (
 	NoTrack struct{}
 )
 
-// provokeChain hides provoking packets, which this host itself sends.
-func provokeChain() *Chain {
-	return &Chain{Name: chainProvoke, Base: &Base{Type: TypeFilter, Hook: HookOutput, Priority: priorityRaw}}
+// resetEnded is the rule of a chain that each packet passes which is forwarded, comes in, or goes out. Resets go their
+// way: ours belong to the marked connections too.
+func resetEnded() []Rule {
+	return []Rule{rule(MatchTCP{}, MatchEnded{}, MatchFlags{Flags: RST, None: true}, RejectReset{})}
 }
 
-// endedRules are the rules of a base chain about ended sessions: once in the way of each packet, which is forwarded,
-// comes in, or goes out.
-func endedRules(chain string) []Rule {
-	switch chain {
-	case chainEmpty, chainEmptyInput, chainAssignOutput:
-		// Resets go their way: ours belong to the marked connections too.
-		return []Rule{rule(MatchTCP{}, MatchEnded{}, MatchFlags{Flags: RST, None: true}, RejectReset{})}
-	case chainProvoke:
-		return []Rule{rule(MatchProvoking{}, NoTrack{})}
-	}
-	return nil
-}
+// hideProvoking hides provoking packets, which this host itself sends, from connection tracking.
+func hideProvoking() []Rule { return []Rule{rule(MatchProvoking{}, NoTrack{})} }

@@ -16,6 +16,7 @@ import (
 // the user data that tells nft the type of a slot table, without which `nft list ruleset` prints what `nft -f`
 // refuses.
 type batch struct {
+	table    string
 	native   bool // the kernel has nft's own queue statement
 	messages []netlink.Message
 	about    []subject // of each message
@@ -34,7 +35,7 @@ func asIs(err error) error { return err }
 // maxElements is how many bytes of elements go into one message: the length of an attribute is 16 bits.
 const maxElements = 1<<16 - 1024
 
-// add appends a message about our table.
+// add appends a message about the table.
 func (b *batch) add(kind netlink.HeaderType, flags netlink.HeaderFlags, what string, encode func(*netlink.AttributeEncoder)) error {
 	ae := netlink.NewAttributeEncoder()
 	ae.ByteOrder = binary.BigEndian
@@ -55,15 +56,15 @@ func (b *batch) addRaw(kind netlink.HeaderType, flags netlink.HeaderFlags, what 
 	b.about = append(b.about, subject{what, asIs})
 }
 
-func (b *batch) table(kind netlink.HeaderType) error {
-	return b.add(kind, netlink.Create, "table "+rules.TableName, func(ae *netlink.AttributeEncoder) {
-		ae.String(unix.NFTA_TABLE_NAME, rules.TableName)
+func (b *batch) tableItself(kind netlink.HeaderType) error {
+	return b.add(kind, netlink.Create, "table "+b.table, func(ae *netlink.AttributeEncoder) {
+		ae.String(unix.NFTA_TABLE_NAME, b.table)
 	})
 }
 
 func (b *batch) object(kind netlink.HeaderType, h rules.CTHelper) error {
 	return b.add(kind, netlink.Create, "ct helper "+h.Name, func(ae *netlink.AttributeEncoder) {
-		ae.String(unix.NFTA_OBJ_TABLE, rules.TableName)
+		ae.String(unix.NFTA_OBJ_TABLE, b.table)
 		ae.String(unix.NFTA_OBJ_NAME, h.Name)
 		ae.Uint32(unix.NFTA_OBJ_TYPE, unix.NFT_OBJECT_CT_HELPER)
 		if kind == unix.NFT_MSG_DELOBJ {
@@ -79,7 +80,7 @@ func (b *batch) object(kind netlink.HeaderType, h rules.CTHelper) error {
 
 func (b *batch) counter(kind netlink.HeaderType, c rules.Counter) error {
 	return b.add(kind, netlink.Create, "counter "+c.Name, func(ae *netlink.AttributeEncoder) {
-		ae.String(unix.NFTA_OBJ_TABLE, rules.TableName)
+		ae.String(unix.NFTA_OBJ_TABLE, b.table)
 		ae.String(unix.NFTA_OBJ_NAME, c.Name)
 		ae.Uint32(unix.NFTA_OBJ_TYPE, unix.NFT_OBJECT_COUNTER)
 		if kind == unix.NFT_MSG_NEWOBJ {
@@ -93,7 +94,7 @@ func (b *batch) counter(kind netlink.HeaderType, c rules.Counter) error {
 
 func (b *batch) chain(kind netlink.HeaderType, c *rules.Chain) error {
 	return b.add(kind, netlink.Create, "chain "+c.Name, func(ae *netlink.AttributeEncoder) {
-		ae.String(unix.NFTA_CHAIN_TABLE, rules.TableName)
+		ae.String(unix.NFTA_CHAIN_TABLE, b.table)
 		ae.String(unix.NFTA_CHAIN_NAME, c.Name)
 		if kind == unix.NFT_MSG_DELCHAIN || c.Base == nil {
 			return
@@ -123,23 +124,31 @@ func (b *batch) rule(c *rules.Chain, r rules.Rule) error {
 	if err != nil {
 		return err
 	}
+	if err := b.expressions(c.Name, exprs...); err != nil {
+		return fmt.Errorf("encoding rule %q: %w", r, err)
+	}
+	b.explained(func(err error) error { return lacking(err, r) })
+	return nil
+}
+
+// expressions adds a rule that is made of them.
+func (b *batch) expressions(chain string, exprs ...expr.Any) error {
 	encoded := make([][]byte, len(exprs))
 	for i, e := range exprs {
+		var err error
 		if encoded[i], err = expr.Marshal(unix.NFPROTO_INET, e); err != nil {
-			return fmt.Errorf("encoding rule %q: %w", r, err)
+			return err
 		}
 	}
-	err = b.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, "rule of chain "+c.Name, func(ae *netlink.AttributeEncoder) {
-		ae.String(unix.NFTA_RULE_TABLE, rules.TableName)
-		ae.String(unix.NFTA_RULE_CHAIN, c.Name)
+	return b.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, "rule of chain "+chain, func(ae *netlink.AttributeEncoder) {
+		ae.String(unix.NFTA_RULE_TABLE, b.table)
+		ae.String(unix.NFTA_RULE_CHAIN, chain)
 		nested(ae, unix.NFTA_RULE_EXPRESSIONS, func(ae *netlink.AttributeEncoder) {
 			for _, e := range encoded {
 				ae.Bytes(unix.NLA_F_NESTED|unix.NFTA_LIST_ELEM, e)
 			}
 		})
 	})
-	b.explained(func(err error) error { return lacking(err, r) })
-	return err
 }
 
 // explained notes what explains an error of the last message.
@@ -152,7 +161,7 @@ func (b *batch) explained(explain func(error) error) {
 // flushRules deletes all rules of a chain.
 func (b *batch) flushRules(c *rules.Chain) error {
 	return b.add(unix.NFT_MSG_DELRULE, 0, "rules of chain "+c.Name, func(ae *netlink.AttributeEncoder) {
-		ae.String(unix.NFTA_RULE_TABLE, rules.TableName)
+		ae.String(unix.NFTA_RULE_TABLE, b.table)
 		ae.String(unix.NFTA_RULE_CHAIN, c.Name)
 	})
 }
@@ -166,7 +175,7 @@ func (b *batch) elements(kind netlink.HeaderType, s *rules.Set) {
 	var list []byte
 	flush := func() {
 		var data []byte
-		data = attr(data, unix.NFTA_SET_ELEM_LIST_TABLE, rules.TableName+"\x00")
+		data = attr(data, unix.NFTA_SET_ELEM_LIST_TABLE, b.table+"\x00")
 		data = attr(data, unix.NFTA_SET_ELEM_LIST_SET, s.Name+"\x00")
 		data = attr(data, unix.NLA_F_NESTED|unix.NFTA_SET_ELEM_LIST_ELEMENTS, string(list))
 		b.addRaw(kind, flags, "elements of "+s.Name, data)

@@ -34,7 +34,7 @@ func (k *Kernel) Commit(p *rules.Plan) error {
 
 // encode turns a plan into messages.
 func encode(p *rules.Plan, native bool) (*batch, error) {
-	b := &batch{native: native}
+	b := &batch{table: rules.TableName, native: native}
 	for _, o := range p.Operations {
 		if err := b.operation(o); err != nil {
 			return nil, err
@@ -54,7 +54,7 @@ func (b *batch) operation(o rules.Operation) error {
 	}
 	switch object := o.Object.(type) {
 	case rules.Table:
-		return b.table(kind(unix.NFT_MSG_NEWTABLE, unix.NFT_MSG_DELTABLE))
+		return b.tableItself(kind(unix.NFT_MSG_NEWTABLE, unix.NFT_MSG_DELTABLE))
 	case rules.CTHelper:
 		return b.object(kind(unix.NFT_MSG_NEWOBJ, unix.NFT_MSG_DELOBJ), object)
 	case rules.Counter:

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -30,7 +29,7 @@ const flowtableCounter = 2
 
 func (b *batch) flowtable(kind netlink.HeaderType, f rules.Flowtable) error {
 	err := b.add(kind, netlink.Create, "flowtable "+f.Name+" of the devices "+f.Devices, func(ae *netlink.AttributeEncoder) {
-		ae.String(flowtableTable, rules.TableName)
+		ae.String(flowtableTable, b.table)
 		ae.String(flowtableName, f.Name)
 		if kind == unix.NFT_MSG_DELFLOWTABLE {
 			return
@@ -38,6 +37,9 @@ func (b *batch) flowtable(kind netlink.HeaderType, f rules.Flowtable) error {
 		nested(ae, flowtableHook, func(ae *netlink.AttributeEncoder) {
 			ae.Uint32(flowtableHookNum, unix.NF_NETDEV_INGRESS)
 			ae.Uint32(flowtablePriority, 0)
+			if f.Devices == "" { // a probe's
+				return
+			}
 			nested(ae, flowtableDevices, func(ae *netlink.AttributeEncoder) {
 				for device := range strings.SplitSeq(f.Devices, ",") {
 					ae.String(deviceName, device)
@@ -72,15 +74,9 @@ func (k *Kernel) readFlowtables(r *rules.Ruleset) error {
 // HasFlowtables tells whether the kernel has flowtables and nft's statement for them (modules nf_flow_table_inet and
 // nft_flow_offload). It changes nothing.
 func HasFlowtables() (bool, error) {
-	conn, err := nftables.New()
-	if err != nil {
-		return false, fmt.Errorf("opening a netlink socket to nf_tables: %w", explain(err))
-	}
-	chain := &nftables.Chain{Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter}
-	has, err := probe(conn, chain, &expr.FlowOffload{Name: probeName}, func(t *nftables.Table) {
-		conn.AddFlowtable(&nftables.Flowtable{Table: t, Name: probeName})
-	})
-	if isMessage(err, "NEWFLOWTABLE") || errors.Is(err, unix.EOPNOTSUPP) {
+	chain := &rules.Chain{Name: probeName, Base: &rules.Base{Type: rules.TypeFilter, Hook: rules.HookForward}}
+	has, err := probe(chain, &expr.FlowOffload{Name: probeName}, rules.Flowtable{Name: probeName})
+	if isRefused(err, unix.NFT_MSG_NEWFLOWTABLE) || errors.Is(err, unix.EOPNOTSUPP) {
 		return false, nil
 	}
 	return has, err

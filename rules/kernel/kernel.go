@@ -5,10 +5,8 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
 	"ftpvip/rules"
@@ -33,7 +31,7 @@ func Open() (*Kernel, error) {
 		return nil, fmt.Errorf("opening a netlink socket to nf_tables: %w", explain(err))
 	}
 	k := &Kernel{conn: conn, table: &nftables.Table{Name: rules.TableName, Family: nftables.TableFamilyINet}}
-	if k.nativeQueue, err = probeQueue(conn); err != nil {
+	if k.nativeQueue, err = probeQueue(); err != nil {
 		return nil, errors.Join(err, conn.CloseLasting())
 	}
 	return k, nil
@@ -73,54 +71,6 @@ func (k *Kernel) find() (*nftables.Table, error) {
 		}
 	}
 	return nil, nil
-}
-
-// probeName names what a probe would add.
-const probeName = rules.TableName + "-probe"
-
-// probe tells whether the kernel has an expression, whose module it may load for it. It sends a batch that ends with the
-// deletion of a table that is not there, so the kernel checks everything and does nothing; the first error says
-// which message it disliked. The expression stands in c; objects adds what it refers to, if anything.
-func probe(conn *nftables.Conn, c *nftables.Chain, e expr.Any, objects func(t *nftables.Table)) (bool, error) {
-	t := conn.AddTable(&nftables.Table{Name: probeName, Family: nftables.TableFamilyINet})
-	c.Name, c.Table = probeName, t
-	conn.AddChain(c)
-	if objects != nil {
-		objects(t)
-	}
-	conn.AddRule(&nftables.Rule{Table: t, Chain: c, Exprs: []expr.Any{e}})
-	conn.DelTable(&nftables.Table{Name: probeName + "-never", Family: nftables.TableFamilyINet})
-	err := conn.Flush()
-	switch {
-	case err == nil:
-		return false, fmt.Errorf("probing for %T: the kernel accepted a batch that it must refuse", e)
-	case isMessage(err, "NEWRULE"):
-		return false, nil
-	case isMessage(err, "DELTABLE"):
-		return true, nil
-	}
-	return false, fmt.Errorf("probing for %T: %w", e, explain(err))
-}
-
-// probeQueue looks for nft's queue statement (module nft_queue).
-func probeQueue(conn *nftables.Conn) (bool, error) {
-	return probe(conn, &nftables.Chain{}, &expr.Queue{Num: 0, Total: 1}, nil)
-}
-
-// HasConnlimit tells whether the kernel can count connections in a rule (module nft_connlimit).
-func (k *Kernel) HasConnlimit() (bool, error) {
-	return probe(k.conn, &nftables.Chain{}, &expr.Connlimit{Count: 1}, nil)
-}
-
-// HasLimit tells whether the kernel has nft's limit statement (module nft_limit).
-func (k *Kernel) HasLimit() (bool, error) {
-	limit := &expr.Limit{Type: expr.LimitTypePkts, Rate: 1, Unit: expr.LimitTimeSecond, Burst: 1}
-	return probe(k.conn, &nftables.Chain{}, limit, nil)
-}
-
-// isMessage tells whether an error of a batch came from a message of that kind.
-func isMessage(err error, kind string) bool {
-	return errors.Is(err, unix.ENOENT) && strings.Contains(err.Error(), kind)
 }
 
 // explain adds what an admin can do about the errors of netlink that have a known cause.

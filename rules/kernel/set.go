@@ -82,7 +82,7 @@ func (b *batch) set(s *rules.Set) error {
 	b.sets++
 	a := attributesOf(s)
 	return b.add(unix.NFT_MSG_NEWSET, netlink.Create, "set "+s.Name, func(ae *netlink.AttributeEncoder) {
-		ae.String(unix.NFTA_SET_TABLE, rules.TableName)
+		ae.String(unix.NFTA_SET_TABLE, b.table)
 		ae.String(unix.NFTA_SET_NAME, s.Name)
 		ae.Uint32(unix.NFTA_SET_ID, b.sets)
 		ae.Uint32(unix.NFTA_SET_FLAGS, a.flags)
@@ -127,7 +127,7 @@ const (
 
 func (b *batch) deleteSet(s *rules.Set) error {
 	return b.add(unix.NFT_MSG_DELSET, 0, "set "+s.Name, func(ae *netlink.AttributeEncoder) {
-		ae.String(unix.NFTA_SET_TABLE, rules.TableName)
+		ae.String(unix.NFTA_SET_TABLE, b.table)
 		ae.String(unix.NFTA_SET_NAME, s.Name)
 	})
 }
