@@ -37,7 +37,7 @@ func nearest(word string, words []string) string {
 	return best
 }
 
-// distance is the number of bytes to insert, delete, change or swap with a neighbour to make b out of a.
+// distance is, in place of a dependency for one function, the number of bytes to insert, delete, change or swap with a neighbour to make b out of a.
 func distance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {

@@ -91,7 +91,7 @@ func checkText(data []byte) (Problem, bool) {
 	return Problem{}, false
 }
 
-// yamlError is how the YAML library words its errors. It leaves the line out on line 1, and its parser, unlike
+// yamlError is how the YAML library words its errors, which have no type and no field for the line. It leaves the line out on line 1, and its parser, unlike
 // its scanner, counts lines from 0: parserError has the messages of the former.
 var (
 	yamlError   = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)

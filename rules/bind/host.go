@@ -19,7 +19,7 @@ import (
 // and of no meaning to it. Linux has it since 5.18. `ip addr show proto 118` lists what is ours.
 const Protocol = 118
 
-// ifaProto is IFA_PROTO.
+// ifaProto is IFA_PROTO, which vishvananda/netlink and x/sys lack; so these messages are written here.
 const ifaProto = 11
 
 // addrMessage is the length of struct ifaddrmsg.

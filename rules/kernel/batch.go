@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -14,7 +15,7 @@ import (
 // batch is one transaction in nf_tables' messages (linux/netfilter/nf_tables.h). The expressions of rules are
 // encoded by google/nftables. The messages around them are written here, for what that library does not write:
 // the user data that tells nft the type of a slot table, without which `nft list ruleset` prints what `nft -f`
-// refuses.
+// refuses. All of a transaction is written here then, as the library's own messages go in one of its own.
 type batch struct {
 	table    string
 	native   bool // the kernel has nft's own queue statement
@@ -108,7 +109,7 @@ func (b *batch) chain(kind netlink.HeaderType, c *rules.Chain) error {
 	})
 }
 
-// nfAccept and nfDrop are verdicts of linux/netfilter.h.
+// nfAccept and nfDrop are verdicts of linux/netfilter.h, which x/sys lacks.
 const (
 	nfDrop   = 0
 	nfAccept = 1
@@ -116,7 +117,8 @@ const (
 
 // hookNumbers are those of enum nf_inet_hooks.
 var hookNumbers = map[rules.Hook]uint32{
-	rules.HookPrerouting: 0, rules.HookInput: 1, rules.HookForward: 2, rules.HookOutput: 3, rules.HookPostrouting: 4,
+	rules.HookPrerouting: unix.NF_INET_PRE_ROUTING, rules.HookInput: unix.NF_INET_LOCAL_IN, rules.HookForward: unix.NF_INET_FORWARD,
+	rules.HookOutput: unix.NF_INET_LOCAL_OUT, rules.HookPostrouting: unix.NF_INET_POST_ROUTING,
 }
 
 func (b *batch) rule(c *rules.Chain, r rules.Rule) error {
@@ -203,7 +205,7 @@ func element(list []byte, e *rules.Element) []byte {
 	list = append(list, 0, 0, 0, 0)
 	list = attrNested(list, value, unix.NFTA_DATA_VALUE, e.Key)
 	if e.End != "" {
-		list = attrNested(list, unix.NLA_F_NESTED|setElemKeyEnd, unix.NFTA_DATA_VALUE, e.End)
+		list = attrNested(list, unix.NLA_F_NESTED|nftables.NFTA_SET_ELEM_KEY_END, unix.NFTA_DATA_VALUE, e.End)
 	}
 	switch {
 	case e.Goto != "":
@@ -218,11 +220,8 @@ func element(list []byte, e *rules.Element) []byte {
 	return list
 }
 
-// setElemKeyEnd is NFTA_SET_ELEM_KEY_END; verdictGoto is NFT_GOTO.
-const (
-	setElemKeyEnd = 10
-	verdictGoto   = 0xfffffffc // -4
-)
+// verdictGoto is NFT_GOTO as it is sent.
+const verdictGoto = unix.NFT_GOTO & 0xffffffff
 
 // attr appends a netlink attribute, padded to 4 bytes.
 func attr(b []byte, kind uint16, data string) []byte {

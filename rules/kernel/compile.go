@@ -22,10 +22,10 @@ const (
 	reg32Next = unix.NFT_REG32_01
 )
 
-// payloadInner is NFT_PAYLOAD_INNER_HEADER: what follows the transport header (linux/netfilter/nf_tables.h).
-const payloadInner expr.PayloadBase = 3
+// payloadInner is what follows the transport header; google/nftables has no name for it.
+const payloadInner expr.PayloadBase = unix.NFT_PAYLOAD_INNER_HEADER
 
-// Bits of enum ip_conntrack_status: IPS_EXPECTED, IPS_SRC_NAT, IPS_DST_NAT.
+// Bits of enum ip_conntrack_status: IPS_EXPECTED, IPS_SRC_NAT, IPS_DST_NAT. The libraries have no names for them.
 const (
 	ipsExpected = 1 << 0
 	ipsSNAT     = 1 << 4
@@ -317,7 +317,7 @@ func natMap(t expr.NATType, k rules.Key, set string, port bool) []expr.Any {
 }
 
 // queue hands packets to userspace: by nft's own statement, or by the xtables target where the kernel was
-// built without it (struct xt_NFQ_info_v3 of linux/netfilter/xt_NFQUEUE.h).
+// built without it: struct xt_NFQ_info_v3 of linux/netfilter/xt_NFQUEUE.h, for which google/nftables has no type.
 func queue(q rules.Queue, native bool) expr.Any {
 	total := q.Last - q.First + 1
 	if native {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -12,41 +13,27 @@ import (
 	"ftpvip/rules"
 )
 
-// Attributes of linux/netfilter/nf_tables.h that x/sys does not have: NFTA_FLOWTABLE_* and NFTA_DEVICE_NAME.
-const (
-	flowtableTable    = 1
-	flowtableName     = 2
-	flowtableHook     = 3
-	flowtableFlags    = 7
-	flowtableHookNum  = 1
-	flowtablePriority = 2
-	flowtableDevices  = 3
-	deviceName        = 1
-)
-
-// flowtableCounter is NFT_FLOWTABLE_COUNTER: connection tracking counts the bytes that go past it.
-const flowtableCounter = 2
-
+// flowtable adds or deletes a flowtable, which counts bytes where connection tracking does.
 func (b *batch) flowtable(kind netlink.HeaderType, f rules.Flowtable) error {
 	err := b.add(kind, netlink.Create, "flowtable "+f.Name+" of the devices "+f.Devices, func(ae *netlink.AttributeEncoder) {
-		ae.String(flowtableTable, b.table)
-		ae.String(flowtableName, f.Name)
+		ae.String(nftables.NFTA_FLOWTABLE_TABLE, b.table)
+		ae.String(nftables.NFTA_FLOWTABLE_NAME, f.Name)
 		if kind == unix.NFT_MSG_DELFLOWTABLE {
 			return
 		}
-		nested(ae, flowtableHook, func(ae *netlink.AttributeEncoder) {
-			ae.Uint32(flowtableHookNum, unix.NF_NETDEV_INGRESS)
-			ae.Uint32(flowtablePriority, 0)
+		nested(ae, nftables.NFTA_FLOWTABLE_HOOK, func(ae *netlink.AttributeEncoder) {
+			ae.Uint32(nftables.NFTA_FLOWTABLE_HOOK_NUM, unix.NF_NETDEV_INGRESS)
+			ae.Uint32(nftables.NFTA_FLOWTABLE_PRIORITY, 0)
 			if f.Devices == "" { // a probe's
 				return
 			}
-			nested(ae, flowtableDevices, func(ae *netlink.AttributeEncoder) {
+			nested(ae, nftables.NFTA_FLOWTABLE_DEVS, func(ae *netlink.AttributeEncoder) {
 				for device := range strings.SplitSeq(f.Devices, ",") {
-					ae.String(deviceName, device)
+					ae.String(nftables.NFTA_DEVICE_NAME, device)
 				}
 			})
 		})
-		ae.Uint32(flowtableFlags, flowtableCounter)
+		ae.Uint32(nftables.NFTA_FLOWTABLE_FLAGS, uint32(nftables.FlowtableFlagsCounter))
 	})
 	b.explained(noDevice)
 	return err
@@ -62,7 +49,7 @@ func (k *Kernel) readFlowtables(r *rules.Ruleset) error {
 		return fmt.Errorf("reading the flowtables of table inet %s: %w", rules.TableName, explain(err))
 	}
 	for _, f := range list {
-		if f.Flags != flowtableCounter || f.Priority == nil || *f.Priority != 0 {
+		if f.Flags != nftables.FlowtableFlagsCounter || f.Priority == nil || *f.Priority != 0 {
 			r.Strange = append(r.Strange, "a flowtable that is not ours")
 			continue
 		}

@@ -5,13 +5,14 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"ftpvip/rules/walk"
 )
 
-// decodeExprs decodes NFTA_RULE_EXPRESSIONS. What it does not know becomes walk.Unknown; bytes that are no attributes
+// decodeExprs decodes NFTA_RULE_EXPRESSIONS; google/nftables leaves out the expressions that it does not know. What it does not know becomes walk.Unknown; bytes that are no attributes
 // become one unknown expression.
 func decodeExprs(data []byte) []walk.Expr {
 	var list []walk.Expr
@@ -77,19 +78,8 @@ func (a attrs) reg(kind uint16) int {
 	return -1
 }
 
-// Attributes of linux/netfilter/nf_tables.h that x/sys lacks.
-const (
-	bitwiseOp      = 6 // NFTA_BITWISE_OP, 0 for mask and xor
-	bitwiseSReg    = 1
-	bitwiseDReg    = 2
-	bitwiseMask    = 4
-	bitwiseXor     = 5
-	cmpSReg        = 1
-	cmpOp          = 2
-	cmpData        = 3
-	natType        = 1
-	dynsetMoreExpr = 10 // NFTA_DYNSET_EXPRESSIONS
-)
+// bitwiseOp is NFTA_BITWISE_OP, which x/sys lacks: 0 for mask and xor.
+const bitwiseOp = 6
 
 // decodeExpr decodes one expression.
 func decodeExpr(name string, a attrs) walk.Expr {
@@ -115,7 +105,7 @@ func decodeExpr(name string, a attrs) walk.Expr {
 			Kind: walk.FIB, Key: a.u32(unix.NFTA_FIB_FLAGS), Result: a.u32(unix.NFTA_FIB_RESULT), Name: "a look-up of routes (fib)",
 		}}
 	case "cmp":
-		return walk.Cmp{Reg: a.reg(cmpSReg), Op: walk.CmpOp(a.u32(cmpOp)), Data: a.value(cmpData)}
+		return walk.Cmp{Reg: a.reg(unix.NFTA_CMP_SREG), Op: walk.CmpOp(a.u32(unix.NFTA_CMP_OP)), Data: a.value(unix.NFTA_CMP_DATA)}
 	case "range":
 		return walk.Range{
 			Reg: a.reg(unix.NFTA_RANGE_SREG), Not: a.u32(unix.NFTA_RANGE_OP) == unix.NFT_RANGE_NEQ,
@@ -123,9 +113,9 @@ func decodeExpr(name string, a attrs) walk.Expr {
 		}
 	case "bitwise":
 		if a.u32(bitwiseOp) != 0 {
-			return walk.Unknown{Name: "shifted bits", Reg: a.reg(bitwiseDReg)}
+			return walk.Unknown{Name: "shifted bits", Reg: a.reg(unix.NFTA_BITWISE_DREG)}
 		}
-		return walk.Bitwise{Src: a.reg(bitwiseSReg), Dst: a.reg(bitwiseDReg), Mask: a.value(bitwiseMask), Xor: a.value(bitwiseXor)}
+		return walk.Bitwise{Src: a.reg(unix.NFTA_BITWISE_SREG), Dst: a.reg(unix.NFTA_BITWISE_DREG), Mask: a.value(unix.NFTA_BITWISE_MASK), Xor: a.value(unix.NFTA_BITWISE_XOR)}
 	case "byteorder":
 		return walk.Byteorder{
 			Src: a.reg(unix.NFTA_BYTEORDER_SREG), Dst: a.reg(unix.NFTA_BYTEORDER_DREG),
@@ -163,7 +153,7 @@ func decodeAction(name string, a attrs) walk.Expr {
 	case "queue":
 		return walk.Verdict{Kind: walk.Queue}
 	case "nat":
-		return walk.NAT{Source: a.u32(natType) == unix.NFT_NAT_SNAT}
+		return walk.NAT{Source: a.u32(unix.NFTA_NAT_TYPE) == unix.NFT_NAT_SNAT}
 	case "masq":
 		return walk.NAT{Source: true}
 	case "redir":
@@ -173,7 +163,7 @@ func decodeAction(name string, a attrs) walk.Expr {
 	case "objref":
 		return decodeObject(a)
 	case "dynset":
-		if a.has(unix.NFTA_DYNSET_EXPR) || a.has(dynsetMoreExpr) {
+		if a.has(unix.NFTA_DYNSET_EXPR) || a.has(expr.NFTA_DYNSET_EXPRESSIONS) {
 			return walk.Unknown{Name: "a meter", Reg: -1}
 		}
 		return walk.Nothing{}

@@ -265,7 +265,7 @@ func sameAttributes(s *nftables.Set, want *rules.Set) bool {
 	return s.KeyType.GetNFTMagic() == w.keyType && s.KeyType.Bytes == w.keyLen && s.IsMap == want.IsMap() &&
 		(!s.IsMap || isVerdict(want) == (s.DataType.GetNFTMagic() == nftables.TypeVerdict.GetNFTMagic())) &&
 		(!s.IsMap || isVerdict(want) || s.DataType.GetNFTMagic() == w.dataType) &&
-		s.Interval == want.Interval && s.Size == w.size && s.Concatenation == (w.flags&setConcat != 0) &&
+		s.Interval == want.Interval && s.Size == w.size && s.Concatenation == (w.flags&nftables.NFT_SET_CONCAT != 0) &&
 		s.HasTimeout == (w.flags&unix.NFT_SET_TIMEOUT != 0) && s.Timeout == w.timeout &&
 		s.Dynamic == (w.flags&unix.NFT_SET_EVAL != 0) && !s.Constant
 }

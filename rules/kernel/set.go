@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
@@ -18,9 +19,6 @@ var datatypes = map[rules.Type]struct{ id, size uint32 }{
 	rules.Service: {13, 2},
 	rules.Tag:     {23, 4},
 }
-
-// concatBits is how far nft shifts a type's number for each further part of a concatenation.
-const concatBits = 6
 
 // attributes of a set, as the kernel is told and as it tells.
 type attributes struct {
@@ -37,7 +35,7 @@ func attributesOf(s *rules.Set) attributes {
 	if s.Interval {
 		a.flags |= unix.NFT_SET_INTERVAL
 		if len(s.Key) > 1 {
-			a.flags |= setConcat // a range within a concatenation: the pipapo set
+			a.flags |= nftables.NFT_SET_CONCAT // a range within a concatenation: the pipapo set
 		}
 	}
 	if s.Dynamic != nil {
@@ -69,7 +67,7 @@ func isVerdict(s *rules.Set) bool { return slices.Equal(s.Data, []rules.Type{rul
 // typeAndLength of a concatenation; each part of it is padded to 4 bytes.
 func typeAndLength(types []rules.Type) (id, length uint32) {
 	for _, t := range types {
-		id = id<<concatBits | datatypes[t].id
+		id = id<<nftables.SetConcatTypeBits | datatypes[t].id
 		length += (datatypes[t].size + 3) / 4 * 4
 	}
 	if len(types) == 1 {
@@ -95,7 +93,7 @@ func (b *batch) set(s *rules.Set) error {
 		if a.timeout > 0 {
 			ae.Uint64(unix.NFTA_SET_TIMEOUT, uint64(a.timeout.Milliseconds()))
 		}
-		if a.size > 0 || a.flags&setConcat != 0 {
+		if a.size > 0 || a.flags&nftables.NFT_SET_CONCAT != 0 {
 			nested(ae, unix.NFTA_SET_DESC, func(ae *netlink.AttributeEncoder) { describeSet(ae, s, a.size) })
 		}
 		ae.Bytes(unix.NFTA_SET_USERDATA, userData(s))
@@ -109,7 +107,7 @@ func describeSet(ae *netlink.AttributeEncoder, s *rules.Set, size uint32) {
 		ae.Uint32(unix.NFTA_SET_DESC_SIZE, size)
 		return
 	}
-	nested(ae, setDescConcat, func(ae *netlink.AttributeEncoder) {
+	nested(ae, nftables.NFTA_SET_DESC_CONCAT, func(ae *netlink.AttributeEncoder) {
 		for _, t := range s.Key {
 			nested(ae, unix.NFTA_LIST_ELEM, func(ae *netlink.AttributeEncoder) {
 				ae.Uint32(setFieldLen, datatypes[t].size)
@@ -118,12 +116,8 @@ func describeSet(ae *netlink.AttributeEncoder, s *rules.Set, size uint32) {
 	})
 }
 
-// setConcat is NFT_SET_CONCAT. setDescConcat is NFTA_SET_DESC_CONCAT, setFieldLen NFTA_SET_FIELD_LEN.
-const (
-	setConcat     = 0x80
-	setDescConcat = 2
-	setFieldLen   = 1
-)
+// setFieldLen is NFTA_SET_FIELD_LEN, which google/nftables and x/sys lack.
+const setFieldLen = 1
 
 func (b *batch) deleteSet(s *rules.Set) error {
 	return b.add(unix.NFT_MSG_DELSET, 0, "set "+s.Name, func(ae *netlink.AttributeEncoder) {

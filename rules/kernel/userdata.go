@@ -9,7 +9,7 @@ import (
 )
 
 // nft keeps what it needs to print a set in the set's user data, which the kernel stores unread: a list of
-// type, length and value (libnftnl/udata.h). `typeof` is stored as the expression's kind and its own data.
+// type, length and value (libnftnl/udata.h). google/nftables has the list and its numbers, and lacks what is in a `typeof`. `typeof` is stored as the expression's kind and its own data.
 const (
 	typeofExpr userdata.Type = 0 // NFTNL_UDATA_SET_TYPEOF_EXPR: a number of nft's enum expr_types
 	typeofData userdata.Type = 1 // NFTNL_UDATA_SET_TYPEOF_DATA: what that kind needs

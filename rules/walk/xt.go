@@ -4,26 +4,29 @@ import (
 	"bytes"
 	"encoding/binary"
 
+	"github.com/google/nftables/xt"
 	"golang.org/x/sys/unix"
 )
 
-// xtMatch judges a match of iptables that nft_compat carries. The layouts are those of linux/netfilter/xt_*.h.
+// xtMatch judges a match of iptables that nft_compat carries. google/nftables has types for some of them; it lacks state,
+// multiport, rpfilter, icmp and hl, which are read here by the layouts of linux/netfilter/xt_*.h.
 func xtMatch(x XTMatch, p *Packet) (truth, string) {
 	why := "it depends on iptables' match " + x.Name
 	var m truth
 	switch x.Name {
 	case "comment":
 		return yes, ""
-	case "conntrack":
-		m = xtConntrack(x, p)
+	case "tcp":
+		m = no
+		if p.Proto == unix.IPPROTO_TCP {
+			m = xtTyped(x, p)
+		}
+	case "conntrack", "addrtype":
+		m = xtTyped(x, p)
 	case "state":
 		m = xtState(x.Info, p)
-	case "tcp":
-		m = xtTCP(x.Info, p)
 	case "multiport":
 		m = xtMultiport(x, p)
-	case "addrtype":
-		m = xtAddrType(x, p)
 	case "rpfilter": // the way back is taken to exist; flag 8 inverts
 		if len(x.Info) < 1 {
 			return maybe, why
@@ -41,6 +44,31 @@ func xtMatch(x XTMatch, p *Packet) (truth, string) {
 	return m, why
 }
 
+// xtTyped judges the matches that the library decodes. Addresses take as much room in every family as in IPv6.
+func xtTyped(x XTMatch, p *Packet) truth {
+	info, err := xt.Unmarshal(x.Name, unix.NFPROTO_IPV6, x.Rev, x.Info)
+	if err != nil {
+		return maybe
+	}
+	switch info := info.(type) {
+	case *xt.ConntrackMtinfo2:
+		return xtConntrack(info, p)
+	case *xt.ConntrackMtinfo3:
+		return xtConntrack(&info.ConntrackMtinfo2, p)
+	case *xt.Tcp:
+		return xtTCP(info, p)
+	case *xt.AddrTypeV1:
+		if len(x.Info) < addrTypeSize { // which the library reads as zeros
+			return maybe
+		}
+		return xtAddrType(info, p)
+	}
+	return maybe // an older revision
+}
+
+// addrTypeSize is the size of struct xt_addrtype_info_v1.
+const addrTypeSize = 8
+
 // xt_conntrack's bits for NAT in its state mask, beyond those that it shares with nft.
 const (
 	xtStateSNAT = 1 << 6
@@ -48,45 +76,32 @@ const (
 	xtUntracked = 1 << 8
 )
 
-func xtConntrack(x XTMatch, p *Packet) truth {
-	const (
-		flagsAt     = 146
-		invertAt    = 148
-		stateAt     = 150
-		statusAt    = 152
-		end         = 154
-		matchState  = 1
-		matchStatus = 1 << 6
-		alias       = 1 << 13 // it was written as -m state
-	)
-	if x.Rev < 2 || len(x.Info) < end {
-		return maybe
-	}
-	word := func(at int) uint32 { return uint32(binary.NativeEndian.Uint16(x.Info[at:])) }
-	flags, invert := word(flagsAt), word(invertAt)
+func xtConntrack(x *xt.ConntrackMtinfo2, p *Packet) truth {
+	flags, invert := xt.ConntrackFlags(x.MatchFlags), xt.ConntrackFlags(x.InvertFlags)
+	states := uint32(x.StateMask)
 	all := yes
-	if flags&matchState != 0 {
-		hit := truthOf(p.State&word(stateAt)&^StateUntracked != 0 || p.State == StateUntracked && word(stateAt)&xtUntracked != 0)
+	if flags&xt.ConntrackState != 0 {
+		hit := truthOf(p.State&states&^StateUntracked != 0 || p.State == StateUntracked && states&xtUntracked != 0)
 		if hit == no {
 			for bit, status := range map[uint32]uint32{xtStateSNAT: StatusSNAT, xtStateDNAT: StatusDNAT} {
-				if word(stateAt)&bit != 0 {
+				if states&bit != 0 {
 					hit = max(hit, anyBit(p.Status, p.StatusKnown, status))
 				}
 			}
 		}
-		if invert&matchState != 0 {
+		if invert&xt.ConntrackState != 0 {
 			hit = hit.not()
 		}
 		all = all.and(hit)
 	}
-	if flags&matchStatus != 0 {
-		hit := anyBit(p.Status, p.StatusKnown, word(statusAt))
-		if invert&matchStatus != 0 {
+	if flags&xt.ConntrackStatus != 0 {
+		hit := anyBit(p.Status, p.StatusKnown, uint32(x.StatusMask))
+		if invert&xt.ConntrackStatus != 0 {
 			hit = hit.not()
 		}
 		all = all.and(hit)
 	}
-	if flags&^(matchState|matchStatus|alias) != 0 {
+	if flags&^(xt.ConntrackState|xt.ConntrackStatus|xt.ConntrackStateAlias) != 0 {
 		all = all.and(maybe)
 	}
 	return all
@@ -110,37 +125,24 @@ func xtState(info []byte, p *Packet) truth {
 	return truthOf(p.State&binary.NativeEndian.Uint32(info) != 0)
 }
 
-func xtTCP(info []byte, p *Packet) truth {
-	const (
-		invertSrc = 1 << iota
-		invertDst
-		invertFlags
-		invertOption
-	)
-	if p.Proto != unix.IPPROTO_TCP {
-		return no
-	}
-	if len(info) < 12 {
-		return maybe
-	}
-	port := func(at int) uint16 { return binary.NativeEndian.Uint16(info[at:]) }
-	option, mask, cmp, invert := info[8], info[9], info[10], info[11]
-	in := func(p uint16, at int, inverted bool) truth {
-		t := portIn(p, port(at), port(at+2))
+func xtTCP(x *xt.Tcp, p *Packet) truth {
+	in := func(p uint16, ports [2]uint16, inverted bool) truth {
+		t := portIn(p, ports[0], ports[1])
 		if inverted {
 			t = t.not()
 		}
 		return t
 	}
-	all := in(p.Src.Port(), 0, invert&invertSrc != 0).and(in(p.Dst.Port(), 4, invert&invertDst != 0))
-	if mask != 0 {
-		flags := compare(bitwise(p.transport().slice(13, 1), []byte{mask}, nil), Equal, []byte{cmp})
-		if invert&invertFlags != 0 {
+	all := in(p.Src.Port(), x.SrcPorts, x.InvFlags&xt.TcpInvSrcPorts != 0).and(
+		in(p.Dst.Port(), x.DstPorts, x.InvFlags&xt.TcpInvDestPorts != 0))
+	if x.FlagsMask != 0 {
+		flags := compare(bitwise(p.transport().slice(13, 1), []byte{x.FlagsMask}, nil), Equal, []byte{x.FlagsCmp})
+		if x.InvFlags&xt.TcpInvFlags != 0 {
 			flags = flags.not()
 		}
 		all = all.and(flags)
 	}
-	if option != 0 {
+	if x.Option != 0 {
 		all = all.and(maybe)
 	}
 	return all
@@ -189,39 +191,34 @@ func xtMultiport(x XTMatch, p *Packet) truth {
 	return hit
 }
 
-func xtAddrType(x XTMatch, p *Packet) truth {
-	const (
-		unicast, local = 1 << 1, 1 << 2
-		invertSource   = 1
-		invertDest     = 2
+func xtAddrType(x *xt.AddrTypeV1, p *Packet) truth {
+	const ( // the library has the words of the types for these
+		invertSource = 1
+		invertDest   = 2
 	)
-	if x.Rev != 1 || len(x.Info) < 8 {
-		return maybe
-	}
-	source, dest := binary.NativeEndian.Uint16(x.Info), binary.NativeEndian.Uint16(x.Info[2:])
-	flags := binary.NativeEndian.Uint32(x.Info[4:])
+	source, dest := xt.AddrTypeFlags(x.Source), xt.AddrTypeFlags(x.Dest)
 	all := yes
 	if dest != 0 {
 		hit := maybe
 		switch {
 		case p.DstLocal:
-			hit = truthOf(dest&local != 0)
+			hit = truthOf(dest&xt.AddrTypeLocal != 0)
 		case p.DstNotLocal:
-			hit = truthOf(dest&unicast != 0)
+			hit = truthOf(dest&xt.AddrTypeUnicast != 0)
 		}
-		if flags&invertDest != 0 {
+		if x.Flags&invertDest != 0 {
 			hit = hit.not()
 		}
 		all = all.and(hit)
 	}
 	if source != 0 { // our packets come from other hosts
-		hit := truthOf(source&unicast != 0)
-		if flags&invertSource != 0 {
+		hit := truthOf(source&xt.AddrTypeUnicast != 0)
+		if x.Flags&invertSource != 0 {
 			hit = hit.not()
 		}
 		all = all.and(hit)
 	}
-	if flags&^uint32(invertSource|invertDest) != 0 {
+	if x.Flags&^(invertSource|invertDest) != 0 {
 		all = all.and(maybe)
 	}
 	return all
@@ -274,7 +271,7 @@ func (e *effect) xtTarget(x XTTarget) {
 	}
 }
 
-// xtCT reads struct xt_ct_target_info_v1: flags, zone, two event masks, the helper's name.
+// xtCT reads struct xt_ct_target_info_v1, for which google/nftables has no type: flags, zone, two event masks, the helper's name.
 func (e *effect) xtCT(info []byte) {
 	const (
 		helperAt = 12
