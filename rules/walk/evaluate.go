@@ -2,6 +2,7 @@ package walk
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 )
 
@@ -136,6 +137,8 @@ func (e *effect) step(x Expr, r *registers, t *Table, p *Packet) {
 		}
 		e.also(maybe, "it depends on "+x.Name)
 	case Nothing:
+	default:
+		e.also(maybe, fmt.Sprintf("it depends on an expression that is not judged (%T)", x))
 	}
 }
 
