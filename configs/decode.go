@@ -88,7 +88,7 @@ func (s *section) word(key, want string) field[string] {
 	}
 	f := field[string]{pos: place(n, join(s.path, key)), state: bad}
 	if secretKey(key) {
-		f.pos.text = hidden
+		f.text = hidden
 	}
 	if n.Kind != yaml.ScalarNode || isNull(n) {
 		s.in.wrongType(f.pos, n, want, "write one value")

@@ -121,9 +121,9 @@ func (p *Plan) Elements() (deleted, added int) {
 		switch e, ok := o.Object.(Elements); {
 		case !ok:
 		case o.Verb == Delete:
-			deleted += len(e.Set.Elements)
+			deleted += len(e.Elements)
 		default:
-			added += len(e.Set.Elements)
+			added += len(e.Elements)
 		}
 	}
 	return deleted, added

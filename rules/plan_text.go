@@ -72,10 +72,10 @@ func (s *Set) declaration() string {
 // text lists the elements of one operation.
 func (e Elements) text(b *strings.Builder, verb Verb) {
 	if e.Dynamic != nil {
-		fmt.Fprintf(b, "%s %d elements of %s: clients of backends that hold no slots\n", signs[verb], len(e.Set.Elements), e.Name)
+		fmt.Fprintf(b, "%s %d elements of %s: clients of backends that hold no slots\n", signs[verb], len(e.Elements), e.Name)
 		return
 	}
-	for _, element := range e.Set.Elements {
+	for _, element := range e.Elements {
 		fmt.Fprintf(b, "%s element %s { %s }\n", signs[verb], e.Name, e.ElementText(element))
 	}
 }
@@ -108,18 +108,18 @@ func chainsText(b *strings.Builder, operations []Operation) {
 	old := map[string][]Rule{}
 	for _, o := range operations {
 		if r, ok := o.Object.(Rules); ok && o.Verb == Delete {
-			old[r.Name] = r.Chain.Rules
+			old[r.Name] = r.Rules
 		}
 	}
 	for _, o := range operations {
 		if r, ok := o.Object.(Rules); ok && o.Verb == Add {
-			rulesText(b, r.Name, old[r.Name], r.Chain.Rules)
+			rulesText(b, r.Name, old[r.Name], r.Rules)
 			delete(old, r.Name)
 		}
 	}
 	for _, o := range operations {
 		if r, ok := o.Object.(Rules); ok && o.Verb == Delete && old[r.Name] != nil {
-			rulesText(b, r.Name, r.Chain.Rules, nil)
+			rulesText(b, r.Name, r.Rules, nil)
 		}
 	}
 }

@@ -75,7 +75,7 @@ func (b *batch) operation(o rules.Operation) error {
 		if !added {
 			return b.flushRules(object.Chain)
 		}
-		for _, r := range object.Chain.Rules {
+		for _, r := range object.Rules {
 			if err := b.rule(object.Chain, r); err != nil {
 				return err
 			}
