@@ -25,14 +25,14 @@ func TestWithoutOffload(t *testing.T) {
 	}
 	for _, p := range plain.Pools {
 		for _, v := range p.VIPs {
-			if v != plain.VIP(v.Name) {
+			if v != plain.vip(v.Name) {
 				t.Errorf("pool %s is used by a VIP of the original", p.Name)
 			}
 		}
 		if f := p.Fallback; f != nil && f != plain.Pool(f.Name) {
 			t.Errorf("pool %s falls back to one of the original", p.Name)
 		}
-		if v := p.SourceGroup; v != nil && v != plain.VIP(v.Name) {
+		if v := p.SourceGroup; v != nil && v != plain.vip(v.Name) {
 			t.Errorf("pool %s has its source group from the original", p.Name)
 		}
 	}

@@ -240,7 +240,7 @@ func assertValid(t *testing.T, c *Config) {
 		if p == nil || c.Pool(p.Name) != p {
 			t.Fatalf("VIP %s: no pool", v.Name)
 		}
-		if c.VIP(v.Name).Port != v.Port || v.Port == 0 || len(v.Addrs.All()) == 0 ||
+		if c.vip(v.Name).Port != v.Port || v.Port == 0 || len(v.Addrs.All()) == 0 ||
 			v.Application == "" || v.OnHelperDown == "" {
 			t.Errorf("VIP is not complete: %+v", v)
 		}

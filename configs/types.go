@@ -252,8 +252,8 @@ func (c *Config) Backend(r Ref) *Backend {
 	return nil
 }
 
-// VIP returns the VIP of that name, or nil.
-func (c *Config) VIP(name string) *VIP {
+// vip returns the VIP of that name, or nil.
+func (c *Config) vip(name string) *VIP {
 	for i := range c.VIPs {
 		if c.VIPs[i].Name == name {
 			return &c.VIPs[i]

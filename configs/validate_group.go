@@ -64,7 +64,7 @@ func (c *checker) sourceGroup(f field[string], p *Pool) *VIP {
 			words = append(words, v.Name)
 		}
 	}
-	if word != "" && c.cfg.VIP(word) != nil {
+	if word != "" && c.cfg.vip(word) != nil {
 		c.at(f.pos, fmt.Sprintf("VIP %s does not use pool %s", word, p.Name), wantSourceGroup,
 			"name a VIP whose pool is this one, or use auto")
 	} else {

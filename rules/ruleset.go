@@ -153,14 +153,6 @@ func hostBytes(n uint32) string {
 // slotBytes is a slot number, as jhash and numgen leave it in a register.
 func slotBytes(n int) string { return hostBytes(uint32(n)) }
 
-// SlotNumber reads the number out of the key of a slot table's element.
-func SlotNumber(e Element) int {
-	if len(e.Key) != 4 {
-		return -1
-	}
-	return int(binary.NativeEndian.Uint32([]byte(e.Key)))
-}
-
 // SlotTarget reads the backend out of the data of a slot table's element.
 func SlotTarget(e Element) netip.AddrPort {
 	n := len(e.Data) - 4
