@@ -42,6 +42,7 @@ type Daemon struct {
 	view     atomic.Pointer[view]
 	sessions *table
 	flows    *flows
+	earlier  *earlier
 	quota    *quota
 	elders   *elders
 	spoilt   spoilt
@@ -62,7 +63,7 @@ func New(cfg *configs.Config, log *slog.Logger, opts Options) *Daemon {
 	limit := ratelimit.New(log.Handler())
 	d := &Daemon{
 		log: slog.New(limit), limit: limit, cfg: cfg.Helper, opts: opts, pid: os.Getpid(), started: time.Now(),
-		sessions: newTable(), flows: newFlows(), quota: newQuota(), elders: newElders(), retired: make(chan retirement, maxRetired),
+		sessions: newTable(), flows: newFlows(), earlier: newEarlier(), quota: newQuota(), elders: newElders(), retired: make(chan retirement, maxRetired),
 	}
 	d.view.Store(viewHere(cfg))
 	for i := range cfg.Helper.Queues {
@@ -123,11 +124,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 // start opens a queue and a conntrack socket for each, so that queues do not wait for one another.
 func (d *Daemon) start(ctx context.Context) (err error) {
-	if d.asker, err = OpenTracker(); err != nil {
+	if d.asker, err = openTracker(d.earlier); err != nil {
 		return err
 	}
 	for _, w := range d.workers {
-		if w.tracker, err = OpenTracker(); err != nil {
+		if w.tracker, err = openTracker(d.earlier); err != nil {
 			return err
 		}
 		w.queue, err = openQueue(ctx, w.number, &w.gone, d.log, func(q *queue, id uint32, b []byte) { d.handle(w, q, id, b) })

@@ -138,8 +138,10 @@ func (d *Daemon) happened(e *conntrack.Event) {
 	flow := journal.Flow{Src: source(f.TupleOrig), Dst: destination(f.TupleOrig)}
 	switch e.Type {
 	case conntrack.EventNew:
+		d.earlier.add(f)
 		d.dataOpened(path{destination(f.TupleMaster), source(f.TupleMaster)}, flow)
 	case conntrack.EventDestroy:
+		d.earlier.remove(f)
 		if s := d.flows.take(flow); s != nil {
 			fate := inspect(f).Fate
 			fate.Gone = true

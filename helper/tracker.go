@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
@@ -51,10 +52,13 @@ var (
 type kernelTracker struct {
 	conn     *conntrack.Conn
 	expecter *expecter
+	earlier  *earlier
 }
 
-// OpenTracker connects to the conntrack of the current network namespace.
-func OpenTracker() (Tracker, error) {
+// OpenTracker connects to the conntrack of the current network namespace. It knows of no earlier data connections.
+func OpenTracker() (Tracker, error) { return openTracker(newEarlier()) }
+
+func openTracker(e *earlier) (Tracker, error) {
 	conn, err := conntrack.Dial(nil)
 	if err != nil {
 		return nil, fmt.Errorf("opening a netlink socket to conntrack: %w", err)
@@ -63,7 +67,7 @@ func OpenTracker() (Tracker, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening a netlink socket for expectations: %w", err), conn.Close())
 	}
-	return &kernelTracker{conn, x}, nil
+	return &kernelTracker{conn, x, e}, nil
 }
 
 func (t *kernelTracker) Close() error { return errors.Join(t.conn.Close(), t.expecter.close()) }
@@ -156,24 +160,41 @@ const placeholderSeconds = 300
 // conntrack remembers for two minutes after their end, and the client for one. All come from the VIP, and mostly from
 // the same port there. The kernel would choose another, but looks whether that is necessary before it has put the
 // client's address and port in the place of ours (nf_nat_follow_master), finds nothing, and drops the connection when
-// it sees the clash. An entry that stands for the connection between the two steps makes it choose.
+// it sees the clash; so does it where the port that it draws by lot, of 511, was drawn for an earlier one. An entry that
+// stands for the earlier connection, as it would look between the two steps, has it choose another.
 func (t *kernelTracker) keepApart(c Connection, d ftp.DataConn, e *conntrack.Expect) error {
-	ports := []uint16{portFTPData, c.Backend.Port() - 1}
-	if ports[1] == portFTPData {
-		ports = ports[:1]
-	}
 	at := destination(e.Tuple)
-	for _, port := range ports {
-		from := netip.AddrPortFrom(c.VIP.Addr(), port)
-		earlier, err := t.conn.Get(conntrack.Flow{TupleOrig: tuple(d.To, from)})
-		if err == nil && (source(earlier.TupleOrig).Addr() != c.Backend.Addr() || destination(earlier.TupleOrig) != at) {
-			err = t.conn.Create(conntrack.NewFlow(unix.IPPROTO_TCP, 0, from.Addr(), at.Addr(), from.Port(), at.Port(), placeholderSeconds, 0))
+	taken := t.earlier.ports(d.To, at, c.Backend.Addr())
+	likely := []uint16{portFTPData, c.Backend.Port() - 1} // where servers open data connections from
+	for _, port := range slices.Compact(likely) {
+		if slices.Contains(taken, port) {
+			continue
 		}
-		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EEXIST) {
+		clash, err := t.clashes(c, d, netip.AddrPortFrom(c.VIP.Addr(), port), at)
+		if err != nil {
+			return fmt.Errorf("looking for connections before the one to %s: %w", d.To, err)
+		}
+		if clash {
+			taken = append(taken, port)
+		}
+	}
+	for _, port := range taken {
+		err := t.conn.Create(conntrack.NewFlow(unix.IPPROTO_TCP, 0, c.VIP.Addr(), at.Addr(), port, at.Port(), placeholderSeconds, 0))
+		if err != nil && !errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("keeping the data connection to %s apart from earlier ones: %w", d.To, err)
 		}
 	}
 	return nil
+}
+
+// clashes tells whether conntrack has a connection from a port of the VIP to the client's. It knows those that were
+// opened before the helper began.
+func (t *kernelTracker) clashes(c Connection, d ftp.DataConn, from, at netip.AddrPort) (bool, error) {
+	have, err := t.conn.Get(conntrack.Flow{TupleOrig: tuple(d.To, from)})
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	return source(have.TupleOrig).Addr() != c.Backend.Addr() || destination(have.TupleOrig) != at, err
 }
 
 // replace puts an expectation in the place of another.
