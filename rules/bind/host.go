@@ -11,8 +11,6 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
-
-	"ftpvip/rules/change"
 )
 
 // Protocol is the mark of our addresses, IFA_PROTO of linux/if_addr.h: the number is stored and shown by the kernel,
@@ -70,38 +68,33 @@ func decode(data []byte, names map[uint32]string) (Held, bool) {
 	return h, h.Addr.IsValid() && h.Interface != ""
 }
 
-// Step is the step that carries out a plan. Undone, everything is as it was.
-func Step(p Plan) change.Step {
+// Apply carries a plan out. undo brings back what was before, also what a failed Apply did of it.
+func Apply(p Plan) (undo func() error, err error) {
 	var added, deleted []Address
-	return change.Step{
-		Name: "binding VIPs to interfaces",
-		Do: func() error {
-			for _, a := range p.Add { // first, so that an address that moves is always there
-				if err := add(a); err != nil {
-					return err
-				}
-				added = append(added, a)
-			}
-			for _, a := range p.Delete {
-				if err := remove(a); err != nil {
-					return err
-				}
-				deleted = append(deleted, a)
-			}
-			return nil
-		},
-		Undo: func() error {
-			var errs []error
-			for _, a := range slices.Backward(deleted) {
-				errs = append(errs, add(a))
-			}
-			for _, a := range slices.Backward(added) {
-				errs = append(errs, remove(a))
-			}
-			added, deleted = nil, nil
-			return errors.Join(errs...)
-		},
+	undo = func() error {
+		var errs []error
+		for _, a := range slices.Backward(deleted) {
+			errs = append(errs, add(a))
+		}
+		for _, a := range slices.Backward(added) {
+			errs = append(errs, remove(a))
+		}
+		added, deleted = nil, nil
+		return errors.Join(errs...)
 	}
+	for _, a := range p.Add { // first, so that an address that moves is always there
+		if err := add(a); err != nil {
+			return undo, err
+		}
+		added = append(added, a)
+	}
+	for _, a := range p.Delete {
+		if err := remove(a); err != nil {
+			return undo, err
+		}
+		deleted = append(deleted, a)
+	}
+	return undo, nil
 }
 
 // add adds an address. It is there at once, without the time that IPv6 takes to look for duplicates.

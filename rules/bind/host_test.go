@@ -67,41 +67,40 @@ func expect(t *testing.T, want ...string) {
 
 const admins = "192.0.2.1/32 dev b0" // Address leaves the length of its prefix out
 
-func TestStep(t *testing.T) {
+func TestApply(t *testing.T) {
 	link(t, "b0")
 	plan := Plan{Add: []Address{at("b0", "192.0.2.10"), at("b0", "2001:db8::10")}}
-	step := Step(plan)
-	if err := step.Do(); err != nil {
+	undo, err := Apply(plan)
+	if err != nil {
 		t.Fatal(err)
 	}
 	const v4, v6 = "192.0.2.10/32 dev b0 ours", "2001:db8::10/128 dev b0 ours"
 	expect(t, admins, v4, v6)
-	if err := step.Undo(); err != nil {
+	if err := undo(); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, admins)
 
 	// One after another: the last fails, and all before it are taken back.
-	if err := Step(plan).Do(); err != nil {
+	if _, err := Apply(plan); err != nil {
 		t.Fatal(err)
 	}
-	broken := Step(Plan{
+	undo, err = Apply(Plan{
 		Add:    []Address{at("b0", "192.0.2.11"), at("nosuch0", "192.0.2.12")},
 		Delete: []Address{at("b0", "192.0.2.10")},
 	})
-	err := broken.Do()
 	if err == nil || !strings.Contains(err.Error(), "no interface of that name") {
 		t.Fatalf("adding to an interface that is not there: %v", err)
 	}
-	if err := broken.Undo(); err != nil {
+	if err := undo(); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, admins, v4, v6)
 
 	// What is gone already is no error.
-	gone := Step(Plan{Delete: []Address{at("b0", "192.0.2.10"), at("b0", "2001:db8::10")}})
+	gone := Plan{Delete: []Address{at("b0", "192.0.2.10"), at("b0", "2001:db8::10")}}
 	for range 2 {
-		if err := gone.Do(); err != nil {
+		if _, err := Apply(gone); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -111,7 +110,7 @@ func TestStep(t *testing.T) {
 // TestDeprecated checks that the host does not take an IPv6 VIP for its own connections.
 func TestDeprecated(t *testing.T) {
 	link(t, "b0")
-	if err := Step(Plan{Add: []Address{at("b0", "2001:db8::10")}}).Do(); err != nil {
+	if _, err := Apply(Plan{Add: []Address{at("b0", "2001:db8::10")}}); err != nil {
 		t.Fatal(err)
 	}
 	l, err := netlink.LinkByName("b0")

@@ -1,4 +1,4 @@
-package main
+package statedir
 
 import (
 	"errors"
@@ -13,14 +13,17 @@ import (
 // TestLockIsWaitedFor: a command waits its time for each process that has the lock, not for all of them together.
 func TestLockIsWaitedFor(t *testing.T) {
 	const wait = 2 * time.Second
-	a := newApp(nil, nil)
-	dir := t.TempDir()
-	a.v.Set("state-dir", dir)
-	unlock, err := a.lock(t.Context(), lockChange, time.Second)
+	const lockChange = "lock"
+	path := filepath.Join(t.TempDir(), lockChange)
+	d, err := Make(filepath.Dir(path))
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, lockChange)
+	defer d.Close()
+	unlock, err := d.Lock(t.Context(), lockChange, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
@@ -35,13 +38,13 @@ func TestLockIsWaitedFor(t *testing.T) {
 	if err := unix.Flock(int(other.Fd()), unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.lock(t.Context(), lockChange, 100*time.Millisecond); !errors.Is(err, errLocked) {
+	if _, err := d.Lock(t.Context(), lockChange, 100*time.Millisecond); !errors.Is(err, ErrLocked) {
 		t.Fatalf("a process that keeps the lock: %v", err)
 	}
 
 	got := make(chan error, 1)
 	go func() {
-		unlock, err := a.lock(t.Context(), lockChange, wait)
+		unlock, err := d.Lock(t.Context(), lockChange, wait)
 		if err == nil {
 			unlock()
 		}

@@ -1,0 +1,75 @@
+package statedir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrLocked says that another process holds a lock.
+var ErrLocked = errors.New("another ftpvip is at work")
+
+// lockPoll is how often a lock is tried that another process holds.
+const lockPoll = 20 * time.Millisecond
+
+// Make opens a directory that this process changes, and makes it if it is missing. It returns an error where the
+// directory is not this process's own.
+func Make(path string) (*Dir, error) {
+	if err := os.MkdirAll(path, 0o750); err != nil {
+		return nil, fmt.Errorf("making the state directory: %w", err)
+	}
+	d, err := Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening the state directory: %w", err)
+	}
+	if err := d.Own(); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// Lock takes the lock of that name, waiting as long as said for the process that has it: the time begins anew when
+// another one takes it. After that the error is ErrLocked. The kernel drops the lock with the process, so nothing is left
+// after a kill. The lock stays when the directory is closed.
+func (d *Dir) Lock(ctx context.Context, name string, wait time.Duration) (unlock func(), err error) {
+	f, err := d.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the lock: %w", err)
+	}
+	if err := lock(ctx, f, wait); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() { _ = f.Close() }, nil // closing unlocks
+}
+
+func lock(ctx context.Context, f *os.File, wait time.Duration) error {
+	deadline, taken := time.Now().Add(wait), time.Time{}
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			if err := f.Truncate(0); err != nil { // it is empty: this sets the time at which it was taken
+				return fmt.Errorf("saying when %s was taken: %w", f.Name(), err)
+			}
+			return nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return fmt.Errorf("locking %s: %w", f.Name(), err)
+		}
+		if info, err := f.Stat(); err == nil && info.ModTime().After(taken) {
+			deadline, taken = time.Now().Add(wait), info.ModTime()
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%w: it holds %s for more than %s; see who with: fuser %[2]s", ErrLocked, f.Name(), wait)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", f.Name(), ctx.Err())
+		case <-time.After(lockPoll):
+		}
+	}
+}
