@@ -2,61 +2,24 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"os"
-	"strings"
-	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/viper"
-	"golang.org/x/sys/unix"
 
-	"ftpvip/configs"
+	"ftpvip/cmd/ftpvip/operate"
 	"ftpvip/configs/terminal"
-	"ftpvip/rules/change"
 )
 
-// Exit codes, see DESIGN. Those of 64 and more are from sysexits.h.
-const (
-	exitOK         = 0
-	exitFailure    = 1
-	exitTrouble    = 2 // of diff
-	exitUsage      = 64
-	exitPermission = 77
-	exitConfig     = 78
-)
-
-// app is what all verbs share.
+// app is what all commands share.
 type app struct {
 	v      *viper.Viper
 	stdout io.Writer
 	stderr io.Writer
-	log    *slog.Logger
-	change change.Runner // carries out the steps of what changes kernel and state files
-	file   atomic.Pointer[loaded]
-	seen   seen     // while we were root
-	waiter *waiter  // of apply --confirm
-	early  *os.File // the configuration, opened while we were root; nil: it is opened when it is needed
+	op     *operate.Operator // knows its files when the flags are read
 }
-
-// exitError carries an exit code. Its error may be nil: then everything was said already.
-type exitError struct {
-	code int
-	err  error
-}
-
-func (e *exitError) Error() string {
-	if e.err == nil {
-		return fmt.Sprintf("exit code %d", e.code)
-	}
-	return e.err.Error()
-}
-
-func (e *exitError) Unwrap() error { return e.err }
 
 // run executes a command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -65,118 +28,45 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // newApp makes all that is printed harmless to terminals.
 func newApp(stdout, stderr io.Writer) *app {
-	return &app{v: viper.New(), stdout: terminal.NewWriter(stdout), stderr: terminal.NewWriter(stderr), change: change.Plain}
+	return &app{
+		v: viper.New(), stdout: terminal.NewWriter(stdout), stderr: terminal.NewWriter(stderr), op: new(operate.Operator).OnHost(),
+	}
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
-	stderr := a.stderr
 	root := a.root()
 	root.SetArgs(args)
 	root.SetOut(a.stdout)
-	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
-	}
-	exit, ok := errors.AsType[*exitError](err)
-	if !ok {
-		// cobra's own errors: unknown commands, flags and arguments
-		_, _ = fmt.Fprintf(stderr, "ftpvip: %v\nRun 'ftpvip --help' for usage.\n", err)
-		return exitUsage
-	}
-	if exit.err != nil {
-		_, _ = fmt.Fprintf(stderr, "ftpvip: %v\n", exit.err)
-	}
-	return exit.code
+	root.SetErr(a.stderr)
+	return exitCode(root.ExecuteContext(ctx), a.stderr)
 }
 
-// fail gives an error the exit code that it deserves; other is the code where nothing special is known.
-func fail(err error, other int) error {
-	if err == nil {
-		return nil
-	}
-	if _, ok := errors.AsType[*exitError](err); ok {
-		return err
-	}
-	_, bad := errors.AsType[*configs.Error](err)
-	switch {
-	case bad && !errors.Is(err, fs.ErrPermission):
-		return &exitError{exitConfig, err}
-	case bad:
-		return &exitError{exitPermission, err}
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, fs.ErrPermission):
-		return &exitError{exitPermission, fmt.Errorf("%w\nftpvip needs root, or CAP_NET_ADMIN and a writable state directory", err)}
-	}
-	return &exitError{other, err}
-}
-
-// verb makes a command of a function; its errors exit with 1 unless they say otherwise.
-func verb(use, short string, f func(ctx context.Context) error) *cobra.Command {
-	return &cobra.Command{
-		Use: use, Short: short, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return fail(f(cmd.Context()), exitFailure) },
-	}
-}
-
-// root makes the command tree.
-func (a *app) root() *cobra.Command {
-	root := &cobra.Command{
-		Use:           "ftpvip",
-		Short:         "A farm of FTP servers behind one virtual IP",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return errors.New("a command is missing")
-		},
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.startLog() },
-	}
-	root.CompletionOptions.HiddenDefaultCmd = true
-	f := root.PersistentFlags()
-	f.StringP("config", "c", "/etc/ftpvip/ftpvip.yaml", "configuration file")
-	f.String("state-dir", "/var/lib/ftpvip", "directory of the lock, health state, admin state and sockets")
-	f.String("log-level", "info", "debug, info, warn or error")
-	f.Int("queues", 2, "overrides helper.queues of the configuration")
-	f.Int("first-queue", 2100, "overrides helper.first_queue of the configuration")
-	f.String("carrier", "auto", "overrides helper.carrier of the configuration")
-	a.v.SetEnvPrefix("FTPVIP")
-	a.v.SetEnvKeyReplacer(strings.NewReplacer(".", "_", "-", "_"))
-	a.v.AutomaticEnv()
-	for key, flag := range map[string]string{
-		"config": "config", "state-dir": "state-dir", "log-level": "log-level",
-		"helper.queues": "queues", "helper.first_queue": "first-queue", "helper.carrier": "carrier",
-	} {
-		if err := a.v.BindPFlag(key, f.Lookup(flag)); err != nil {
-			panic(err) // the flag was defined above
-		}
-	}
-	root.AddCommand(a.entering(a.checkCommand(), a.applyCommand(), a.diffCommand(), a.flushCommand(), a.helperCommand(),
-		a.healthCommand(), a.statusCommand(), a.sessionsCommand(),
-		a.doctorCommand(), a.drainCommand(), a.disableCommand(), a.enableCommand(), a.weightCommand(),
-		a.confirmCommand(), a.rollbackCommand(), a.awaitCommand())...)
-	root.AddCommand(a.versionCommand(), a.docsCommand())
-	return root
-}
-
-func (a *app) startLog() error {
+// begin hands the operator what the flags say.
+func (a *app) begin(*cobra.Command, []string) error {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(a.v.GetString("log-level"))); err != nil {
-		return fmt.Errorf("--log-level %q: allowed: debug, info, warn, error", a.v.GetString("log-level"))
+	a.op.LogLevel = a.v.GetString("log-level")
+	if err := level.UnmarshalText([]byte(a.op.LogLevel)); err != nil {
+		return fmt.Errorf("--log-level %q: allowed: debug, info, warn, error", a.op.LogLevel)
 	}
-	a.log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+	a.op.Log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+	a.op.StateDir = a.v.GetString("state-dir")
+	a.op.Source = &operate.Source{Path: a.v.GetString("config"), Overrides: a.v, Log: a.op.Log}
 	return nil
 }
 
-// outputFlag adds -o to a command and returns what reads it.
-func outputFlag(cmd *cobra.Command) func() (asJSON bool, err error) {
-	output := cmd.Flags().StringP("output", "o", "text", "text or json")
-	return func() (bool, error) {
-		switch *output {
-		case "text":
-			return false, nil
-		case "json":
-			return true, nil
+// entering lists commands that use the state directory. Before they begin, root becomes its owner. What a command has to
+// do as root is its own PreRunE, which comes before.
+func (a *app) entering(cmds ...*cobra.Command) []*cobra.Command {
+	for _, cmd := range cmds {
+		first := cmd.PreRunE
+		cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+			if first != nil {
+				if err := first(cmd, args); err != nil {
+					return fail(err, exitFailure)
+				}
+			}
+			return fail(a.op.Source.Enter(a.op.StateDir), exitFailure)
 		}
-		return false, &exitError{exitUsage, fmt.Errorf("--output %q: allowed: text, json", *output)}
 	}
+	return cmds
 }

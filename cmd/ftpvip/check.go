@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"ftpvip/configs/servers"
+	"ftpvip/cmd/ftpvip/report"
 )
 
 func (a *app) checkCommand() *cobra.Command {
@@ -22,41 +22,16 @@ func (a *app) checkCommand() *cobra.Command {
 }
 
 func (a *app) check(asJSON, forServers bool) error {
-	cfg, err := a.config()
+	cfg, advice, err := a.op.Check()
 	if err != nil {
 		return err
 	}
-	decisions, err := a.adminFile()
-	if err != nil {
-		return err
-	}
-	for _, w := range strangers(cfg, decisions) {
-		a.log.Warn(w)
-	}
-	if _, err := a.usable(cfg); err != nil {
-		return err
-	}
-	advice := servers.For(cfg)
-	for _, w := range advice.Warnings {
-		a.log.Warn(w)
-	}
-	backends := 0
-	for i := range cfg.Pools {
-		backends += len(cfg.Pools[i].Backends)
-	}
-	if asJSON {
-		return writeJSON(a.stdout, map[string]any{
-			"file": a.v.GetString("config"), "valid": true,
-			"vips": len(cfg.VIPs), "pools": len(cfg.Pools), "backends": backends,
-			"passive": advice,
-		})
-	}
-	if forServers {
+	if forServers && !asJSON {
 		if len(advice.Servers) == 0 {
-			a.log.Info("no backend has passive_ports: there is nothing that servers have to be told")
+			a.op.Log.Info("no backend has passive_ports: there is nothing that servers have to be told")
 		}
-		return write(a.stdout, "%s", advice.Text())
+		return report.Write(a.stdout, "%s", advice.Text())
 	}
-	return write(a.stdout, "%s is valid: VIPs %d, pools %d, backends %d\n",
-		a.v.GetString("config"), len(cfg.VIPs), len(cfg.Pools), backends)
+	d := report.NewChecked(a.op.Source.Path, cfg, advice)
+	return a.show(asJSON, d, d.WriteText)
 }

@@ -1,10 +1,11 @@
 package main
 
 import (
+	"io"
+
 	"github.com/spf13/cobra"
 
-	"ftpvip/rules"
-	"ftpvip/rules/kernel"
+	"ftpvip/cmd/ftpvip/report"
 )
 
 func (a *app) diffCommand() *cobra.Command {
@@ -21,33 +22,12 @@ func (a *app) diffCommand() *cobra.Command {
 }
 
 func (a *app) diff(asJSON bool) error {
-	cfg, err := a.config()
+	text, err := a.op.Diff()
 	if err != nil {
 		return err
 	}
-	want, _, err := a.desired(cfg)
-	if err != nil {
-		return err
-	}
-	k, err := kernel.Open()
-	if err != nil {
-		return err
-	}
-	defer a.close(k)
-	have, err := k.Read(want)
-	if err != nil {
-		return err
-	}
-	addresses, err := bindingText(cfg)
-	if err != nil {
-		return err
-	}
-	text := addresses + rules.Diff(have, want).Text()
-	if asJSON {
-		err = writeJSON(a.stdout, map[string]any{"changed": text != "", "changes": lines(text)})
-	} else {
-		err = write(a.stdout, "%s", text)
-	}
+	err = a.show(asJSON, report.Changes{Changed: text != "", Changes: report.Lines(text)},
+		func(w io.Writer) error { return report.Write(w, "%s", text) })
 	if err == nil && text != "" {
 		return &exitError{code: exitFailure}
 	}

@@ -1,23 +1,15 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"ftpvip/configs"
-	"ftpvip/helper"
-	"ftpvip/helper/carrier"
-	"ftpvip/rules"
+	"ftpvip/cmd/ftpvip/report"
 	"ftpvip/rules/doctor"
-	"ftpvip/rules/doctor/host"
-	"ftpvip/rules/kernel"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -45,35 +37,22 @@ func (a *app) doctorCommand() *cobra.Command {
 }
 
 func (a *app) doctor(cmd *cobra.Command, client netip.Addr, asJSON bool) error {
-	cfg, err := a.config()
+	list, err := a.op.Doctor(cmd.Context(), client, commandLine(cmd))
 	if err != nil {
 		return err
 	}
-	facts := &doctor.Facts{Config: cfg, Client: client, Command: a.commandLine(cmd), Legacy: a.seen.legacy}
-	if err := errors.Join(a.seen.legacyErr, host.Read(facts)); err != nil {
+	d := report.NewFindings(list)
+	if err := a.show(asJSON, d, d.WriteText); err != nil {
 		return err
 	}
-	admin, err := host.HasNetAdmin()
-	if err != nil {
-		return err
-	}
-	if facts.NoAdmin = !admin; admin {
-		if err := a.askKernel(cmd.Context(), facts); err != nil {
-			return err
-		}
-	}
-	findings := doctor.Judge(facts)
-	if err := a.printFindings(findings, asJSON); err != nil {
-		return err
-	}
-	if slices.ContainsFunc(findings, doctor.Finding.Counts) {
+	if !d.Healthy {
 		return &exitError{code: exitFailure}
 	}
 	return nil
 }
 
 // commandLine is how an admin calls ftpvip with the files that this call uses.
-func (a *app) commandLine(cmd *cobra.Command) string {
+func commandLine(cmd *cobra.Command) string {
 	words := []string{"ftpvip"}
 	if strings.Contains(os.Args[0], "/") {
 		words[0] = doctor.Shell(os.Args[0])
@@ -84,64 +63,4 @@ func (a *app) commandLine(cmd *cobra.Command) string {
 		}
 	}
 	return strings.Join(words, " ")
-}
-
-// askKernel adds what needs CAP_NET_ADMIN.
-func (a *app) askKernel(ctx context.Context, facts *doctor.Facts) error {
-	cfg := facts.Config
-	k, err := kernel.Open()
-	if err != nil {
-		return err
-	}
-	defer a.close(k)
-	facts.Kernel.Queue = k.HasQueue()
-	if facts.Kernel.Connlimit, err = k.HasConnlimit(); err != nil {
-		return err
-	}
-	if facts.Kernel.Limit, err = k.HasLimit(); err != nil {
-		return err
-	}
-	if cfg.Offloads() {
-		if facts.Kernel.Flowtables, err = kernel.HasFlowtables(); err != nil {
-			return err
-		}
-	}
-	name, _, err := carrier.Choose(configs.CarrierCTHelper)
-	if err != nil && !errors.Is(err, carrier.ErrUnavailable) {
-		return err
-	}
-	facts.Kernel.CTHelper = err == nil && name == rules.CTHelperName
-	want, _, err := a.desired(cfg)
-	if err != nil && !errors.Is(err, carrier.ErrUnavailable) { // judged by Kernel.CTHelper
-		return err
-	}
-	if err == nil {
-		have, err := k.Read(want)
-		if err != nil {
-			return err
-		}
-		facts.Table = doctor.Table{Missing: have == nil, Changes: lines(rules.Diff(have, want).Text())}
-	}
-	if facts.Foreign, err = k.Foreign(); err != nil {
-		facts.ForeignErr = err.Error()
-	}
-	flows, err := helper.Flows(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	facts.Flows = map[doctor.FlowKey]doctor.Flow{}
-	for w, n := range flows {
-		facts.Flows[doctor.FlowKey(w)] = doctor.Flow(n)
-	}
-	state, err := a.helperState(cfg.Helper)
-	if err != nil {
-		return err
-	}
-	facts.Unheard = state.Unheard
-	file, err := a.healthFile(cfg)
-	if err != nil {
-		return err
-	}
-	facts.Down = file.Down()
-	return nil
 }

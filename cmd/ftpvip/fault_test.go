@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/spf13/viper"
 
+	"ftpvip/cmd/ftpvip/operate"
 	"ftpvip/rules/change"
 	"ftpvip/tests/lab"
 )
@@ -58,7 +58,8 @@ func (w faultWorld) configure(t *testing.T, scheduler string) {
 func (w faultWorld) run(t *testing.T, runner change.Runner, words ...string) (code int, stderr string) {
 	t.Helper()
 	var out, err strings.Builder
-	a := &app{v: viper.New(), stdout: &out, stderr: &err, change: runner}
+	a := newApp(&out, &err)
+	a.op.Change = runner
 	code = a.run(t.Context(), append([]string{"-c", w.file, "--state-dir", w.dir}, words...))
 	return code, err.String()
 }
@@ -83,7 +84,7 @@ func (w faultWorld) snapshot(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		if f.Name() == awaitLog || f.Name() == lockChange { // what a process said that was ended; an empty file
+		if f.Name() == operate.AwaitLog || f.Name() == operate.LockChange { // what a process said that was ended; an empty file
 			continue
 		}
 		b, err := os.ReadFile(filepath.Join(w.dir, f.Name()))

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode"
 
+	"ftpvip/cmd/ftpvip/report"
 	"ftpvip/configs"
 	"ftpvip/health"
 	"ftpvip/health/judge"
@@ -123,7 +124,7 @@ func TestHostileMessages(t *testing.T) {
 	}
 
 	out.Reset()
-	a := newApp(&out, &err)
-	must(t, a.printFindings([]doctor.Finding{{What: hostile, Why: hostile, Remedy: []string{hostile}, On: hostile, Keep: hostile}}, false))
+	findings := report.NewFindings([]doctor.Finding{{What: hostile, Why: hostile, Remedy: []string{hostile}, On: hostile, Keep: hostile}})
+	must(t, findings.WriteText(newApp(&out, &err).stdout))
 	harmless(t, "doctor", out.String())
 }

@@ -40,7 +40,7 @@ func TestScripts(t *testing.T) {
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": wantExit},
 	})
 }
 
@@ -52,8 +52,8 @@ func builtWithCgo() bool {
 // TestKernelScripts fails where the scripts that need the kernel would all be skipped but must not be.
 func TestKernelScripts(t *testing.T) { lab.Require(t, lab.Root, lab.NFT) }
 
-// exitCode runs a program and wants it to exit with a given code: exitcode 64 ftpvip bogus.
-func exitCode(ts *testscript.TestScript, neg bool, args []string) {
+// wantExit runs a program and wants it to exit with a given code: exitcode 64 ftpvip bogus.
+func wantExit(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exitcode CODE PROGRAM [ARGUMENT...]")
 	}

@@ -1,25 +1,32 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
+
+	"github.com/spf13/cobra"
+
+	"ftpvip/cmd/ftpvip/report"
 )
 
-// writeJSON writes one indented JSON document.
-func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("writing JSON: %w", err)
+// outputFlag adds -o to a command and returns what reads it.
+func outputFlag(cmd *cobra.Command) func() (asJSON bool, err error) {
+	output := cmd.Flags().StringP("output", "o", "text", "text or json")
+	return func() (bool, error) {
+		switch *output {
+		case "text":
+			return false, nil
+		case "json":
+			return true, nil
+		}
+		return false, &exitError{exitUsage, fmt.Errorf("--output %q: allowed: text, json", *output)}
 	}
-	return nil
 }
 
-// write writes text; an error, such as a full disk behind a redirection, is the command's.
-func write(w io.Writer, format string, args ...any) error {
-	if _, err := fmt.Fprintf(w, format, args...); err != nil {
-		return fmt.Errorf("writing the output: %w", err)
+// show prints a document as JSON, or its text.
+func (a *app) show(asJSON bool, document any, text func(io.Writer) error) error {
+	if asJSON {
+		return report.WriteJSON(a.stdout, document)
 	}
-	return nil
+	return text(a.stdout)
 }

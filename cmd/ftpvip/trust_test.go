@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ftpvip/cmd/ftpvip/operate"
 	"ftpvip/configs"
 	"ftpvip/configs/inforce"
 	"ftpvip/helper/live"
@@ -295,7 +296,7 @@ func TestConfirmAsOwner(t *testing.T) {
 	}
 	w.configure(t, "source-hash")
 	if after := w.do(t, "diff"); before != after || after != "" {
-		log, _ := os.ReadFile(filepath.Join(w.dir, awaitLog))
+		log, _ := os.ReadFile(filepath.Join(w.dir, operate.AwaitLog))
 		t.Errorf("it was not rolled back: %s\nits log: %s", after, log)
 	}
 	entries, err := os.ReadDir(w.dir)

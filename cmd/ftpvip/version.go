@@ -1,9 +1,12 @@
 package main
 
 import (
+	"io"
 	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"ftpvip/cmd/ftpvip/report"
 )
 
 // version is set by the linker.
@@ -17,10 +20,8 @@ func (a *app) versionCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if json {
-			return fail(writeJSON(a.stdout, map[string]string{"version": version, "go": runtime.Version()}), exitFailure)
-		}
-		return fail(write(a.stdout, "ftpvip %s (%s)\n", version, runtime.Version()), exitFailure)
+		d := report.Version{Go: runtime.Version(), Version: version}
+		return fail(a.show(json, d, func(w io.Writer) error { return report.Write(w, "ftpvip %s (%s)\n", d.Version, d.Go) }), exitFailure)
 	}
 	return cmd
 }

@@ -107,4 +107,10 @@ func (r Record) Overdue(now time.Time, boot string) bool {
 	return r.Pending != nil && (r.Pending.Boot != boot || now.After(r.Pending.Until))
 }
 
+// Text says what an apply waits for.
+func (p *Pending) Text(now time.Time) string {
+	return fmt.Sprintf("an apply waits for its confirmation until %s (%s): `ftpvip confirm` keeps it, `ftpvip rollback` takes it back",
+		p.Until.Local().Format(time.TimeOnly), max(p.Until.Sub(now), 0).Round(time.Second))
+}
+
 func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }

@@ -193,3 +193,16 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestParseWeight(t *testing.T) {
+	for word, want := range map[string]int{"default": 0, "1": 1, "100": 100} {
+		if got, err := ParseWeight(word); err != nil || got != want {
+			t.Errorf("%q: %d, %v", word, got, err)
+		}
+	}
+	for _, bad := range []string{"", "0", "-1", "+1", "01", "1.5", "101", "0x10", "Default"} {
+		if got, err := ParseWeight(bad); err == nil {
+			t.Errorf("%q is accepted as %d", bad, got)
+		}
+	}
+}

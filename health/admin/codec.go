@@ -80,3 +80,17 @@ func ParseRef(s string) (configs.Ref, error) {
 	}
 	return configs.Ref{Pool: pool, Backend: backend}, nil
 }
+
+// ParseWeight reads a weight; "default" is 0, the configured one.
+func ParseWeight(s string) (int, error) {
+	if s == "default" {
+		return 0, nil
+	}
+	for n := 1; n <= MaxWeight; n++ { // no sign, no leading zero, no other base
+		if fmt.Sprint(n) == s {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("weight %q: allowed: 1 to %d, or default for the configured one; to take a backend out use `ftpvip drain`",
+		s, MaxWeight)
+}

@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"ftpvip/configs"
+	"ftpvip/configs/statedir"
 	"ftpvip/health"
 	"ftpvip/health/judge"
 )
@@ -29,12 +30,12 @@ const maxUntold = 64
 
 // watcher is a running `health --watch`.
 type watcher struct {
-	*app
+	*Operator
 	ctx           context.Context
 	cfg           atomic.Pointer[configs.Config]
 	textfile      string
 	watchdog      time.Duration // 0: none
-	known         health.File
+	backends      health.File
 	saved, synced time.Time
 	fed           time.Time
 	rolledBack    time.Time // when the configuration was rolled back that it works with
@@ -47,28 +48,28 @@ type untold struct {
 	events []judge.Event
 }
 
-// watch checks each backend at its interval until SIGTERM or SIGINT. SIGHUP reloads the configuration; a wrong one is
+// Watch checks each backend at its interval until SIGTERM or SIGINT. SIGHUP reloads the configuration; a wrong one is
 // refused, and the old one goes on.
-func (a *app) watch(ctx context.Context, textfile string) error {
-	cfg, err := a.serving()
+func (o *Operator) Watch(ctx context.Context, textfile string) error {
+	cfg, err := o.serving()
 	if err != nil {
 		return err
 	}
-	a.forgetEarly()
-	unlock, err := a.lock(ctx, lockRound, 0)
-	if errors.Is(err, errLocked) {
+	o.Source.forgetEarly()
+	unlock, err := o.lock(ctx, lockRound, 0)
+	if errors.Is(err, statedir.ErrLocked) {
 		return errors.Join(errRoundRuns, err)
 	}
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	w := &watcher{app: a, ctx: ctx, textfile: textfile, untold: make(chan untold, maxUntold)}
+	w := &watcher{Operator: o, ctx: ctx, textfile: textfile, untold: make(chan untold, maxUntold)}
 	w.cfg.Store(cfg)
-	if w.known, err = a.healthFile(cfg); err != nil {
+	if w.backends, err = o.healthFile(cfg); err != nil {
 		return err
 	}
-	if record, err := a.record(); err == nil {
+	if record, err := o.record(); err == nil {
 		w.rolledBack = record.RolledBack
 	}
 	if w.watchdog, err = daemon.SdWatchdogEnabled(false); err != nil {
@@ -78,8 +79,8 @@ func (a *app) watch(ctx context.Context, textfile string) error {
 	told := make(chan struct{})
 	go func() { defer close(told); w.tellAll() }()
 	w.notify(daemon.SdNotifyReady)
-	a.log.Info("watching", "pools", len(cfg.Pools))
-	health.Watch{Config: w.cfg.Load, Found: w.found}.Run(ctx, w.known)
+	o.Log.Info("watching", "pools", len(cfg.Pools))
+	health.Watch{Config: w.cfg.Load, Found: w.found}.Run(ctx, w.backends)
 	w.notify(daemon.SdNotifyStopping)
 	close(w.untold)
 	<-told
@@ -101,11 +102,11 @@ func (w *watcher) reloads() (stop func()) {
 func (w *watcher) reload() {
 	cfg, err := w.serving()
 	if err != nil {
-		w.log.Error("the new configuration is refused, the old one stays", "err", err)
+		w.Log.Error("the new configuration is refused, the old one stays", "err", err)
 		return
 	}
 	w.cfg.Store(cfg)
-	w.log.Info("configuration reloaded")
+	w.Log.Info("configuration reloaded")
 }
 
 // followRollback reloads after a rollback, which nobody else tells a watch of.
@@ -118,24 +119,24 @@ func (w *watcher) followRollback() {
 
 // found settles what was found. What goes wrong is told, and the next call has another chance.
 func (w *watcher) found(found health.Found) (known health.File, judged bool) {
-	now := time.Now()
+	now := w.Clock.Now()
 	cfg := w.cfg.Load()
 	write := when{state: now.Sub(w.saved) >= saveEvery, kernel: now.Sub(w.synced) >= slotsEvery, wait: watchWait}
-	done, err := w.settle(w.ctx, cfg, w.known, found, write)
+	done, err := w.settle(w.ctx, cfg, w.backends, found, write)
 	if err != nil && w.ctx.Err() == nil {
-		w.log.Error("what was found could not be carried out", "err", err)
+		w.Log.Error("what was found could not be carried out", "err", err)
 	}
 	if done.next.Backends == nil {
-		return w.known, false
+		return w.backends, false
 	}
-	w.known = done.next
+	w.backends = done.next
 	changed := len(done.events) > 0
 	if write.state || changed {
 		w.saved = now
 		w.followRollback()
 		if w.textfile != "" {
 			if err := health.WriteTextfile(w.textfile, done.report); err != nil {
-				w.log.Error(err.Error())
+				w.Log.Error(err.Error())
 			}
 		}
 	}
@@ -145,20 +146,20 @@ func (w *watcher) found(found health.Found) (known health.File, judged bool) {
 		w.synced = time.Time{} // soon again
 	}
 	for _, warning := range done.report.Warnings {
-		w.log.Debug(warning)
+		w.Log.Debug(warning)
 	}
 	for _, e := range done.events {
-		w.log.Info("backend changed", "pool", e.Pool, "backend", e.Backend, "from", e.From.String(), "to", e.To.String(), "what", e.String())
+		w.Log.Info("backend changed", "pool", e.Pool, "backend", e.Backend, "from", e.From.String(), "to", e.To.String(), "what", e.String())
 	}
 	if err := w.resetDown(w.ctx, cfg, done.events); err != nil {
-		w.log.Error(err.Error())
+		w.Log.Error(err.Error())
 	}
 	w.enqueue(cfg, done.events)
 	if w.watchdog > 0 && now.Sub(w.fed) >= w.watchdog/4 {
 		w.fed = now
 		w.notify(daemon.SdNotifyWatchdog)
 	}
-	return w.known, true
+	return w.backends, true
 }
 
 // enqueue hands events to tellAll. Where commands are too slow for it, the history says that nobody was told.
@@ -174,8 +175,8 @@ func (w *watcher) enqueue(cfg *configs.Config, events []judge.Event) {
 	for i := range events {
 		events[i].Did = append(events[i].Did, "NOT notified: too many changes wait for their commands already")
 	}
-	if err := health.AppendHistory(w.v.GetString("state-dir"), events); err != nil {
-		w.log.Error(err.Error())
+	if err := health.AppendHistory(w.StateDir, events); err != nil {
+		w.Log.Error(err.Error())
 	}
 }
 
@@ -183,28 +184,24 @@ func (w *watcher) enqueue(cfg *configs.Config, events []judge.Event) {
 func (w *watcher) tellAll() {
 	for u := range w.untold {
 		if err := w.tell(context.WithoutCancel(w.ctx), u.cfg, u.events); err != nil {
-			w.log.Error(err.Error())
+			w.Log.Error(err.Error())
 		}
 	}
 }
 
 // last writes what is known when the watch ends.
 func (w *watcher) last() error {
-	dir, err := w.stateDir()
-	if err != nil {
-		return err
-	}
-	unlock, err := w.lock(context.WithoutCancel(w.ctx), lockChange, lockWait)
+	unlock, err := w.lockChange(context.WithoutCancel(w.ctx))
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return w.known.Save(dir)
+	return w.backends.Save(w.StateDir)
 }
 
 // notify tells systemd something; elsewhere there is nobody to tell.
 func (w *watcher) notify(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		w.log.Warn("systemd cannot be told", "state", state, "err", err)
+		w.Log.Warn("systemd cannot be told", "state", state, "err", err)
 	}
 }

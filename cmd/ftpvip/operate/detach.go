@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"bufio"
@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -16,7 +17,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ftpvip/cmd/ftpvip/report"
 	"ftpvip/configs/inforce"
+	"ftpvip/configs/statedir"
 	"ftpvip/rules/change"
 )
 
@@ -27,17 +30,16 @@ const (
 	awaits  = "awaiting the confirmation\n"
 )
 
-// awaitLog is the file in the state directory that has what that process logged.
-const awaitLog = "confirm.log"
+// AwaitLog is the file in the state directory that has what that process logged.
+const AwaitLog = "confirm.log"
 
 // awaitStart is how long that process may take to start.
 const awaitStart = 10 * time.Second
 
-// waiter is the process that rolls back, as who started it has it. It outlives us and the session of the admin, who
-// may well have cut himself off: it has a session of its own, and under systemd a scope of its own, for logind may kill
-// all that is in the admin's (KillUserProcesses= of logind.conf(5)). Only root gets a scope from systemd, so it is started
-// before we become the owner of the state directory, as it then does itself.
-type waiter struct {
+// process is the Waiter of a host, as who started it has it. It outlives us and the session of the admin, who may well
+// have cut himself off: it has a session of its own, and under systemd a scope of its own, for logind may kill all that is
+// in the admin's (KillUserProcesses= of logind.conf(5)).
+type process struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	out  *os.File
@@ -45,17 +47,19 @@ type waiter struct {
 	told bool // that it has to wait, also when we are gone
 }
 
-// startWaiter starts the process.
-func (a *app) startWaiter(after time.Duration) (*waiter, error) {
+// StartWaiter starts the Waiter of an apply. Only root gets a scope from systemd, so it is called before Source.Enter makes
+// us the owner of the state directory, as the process then does itself.
+func (o *Operator) StartWaiter(after time.Duration) error {
 	var errs []error
 	for _, words := range awaitCommands() {
-		w, err := start(append(words, a.awaitArgs(after)...))
+		p, err := start(append(words, o.awaitArgs(after)...))
 		if err == nil {
-			return w, nil
+			o.Waiter = p
+			return nil
 		}
 		errs = append(errs, err)
 	}
-	return nil, fmt.Errorf("starting the process that waits for the confirmation: %w", errors.Join(errs...))
+	return fmt.Errorf("starting the process that waits for the confirmation: %w", errors.Join(errs...))
 }
 
 // awaitCommands lists the ways to start ourselves, the best first.
@@ -65,22 +69,21 @@ func awaitCommands() [][]string {
 		self = "/proc/self/exe"
 	}
 	plain := []string{self}
-	if !exists("/run/systemd/system") { // sd_booted(3)
+	if _, err := os.Stat("/run/systemd/system"); errors.Is(err, fs.ErrNotExist) { // sd_booted(3)
 		return [][]string{plain}
 	}
 	unit := "ftpvip-confirm-" + strings.ToLower(rand.Text())
 	return [][]string{{"systemd-run", "--quiet", "--no-ask-password", "--scope", "--collect", "--unit=" + unit, "--", self}, plain}
 }
 
-func (a *app) awaitArgs(after time.Duration) []string {
+func (o *Operator) awaitArgs(after time.Duration) []string {
 	return []string{
-		"--config", a.v.GetString("config"), "--state-dir", a.v.GetString("state-dir"), "--log-level", a.v.GetString("log-level"),
-		"await-confirm", "--after", after.String(),
+		"--config", o.Source.Path, "--state-dir", o.StateDir, "--log-level", o.LogLevel, "await-confirm", "--after", after.String(),
 	}
 }
 
 // start starts a program in a session of its own, and waits until it says that it is there.
-func start(words []string) (*waiter, error) {
+func start(words []string) (*process, error) {
 	out, into, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -96,73 +99,82 @@ func start(words []string) (*waiter, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting %s: %w", words[0], err), out.Close())
 	}
-	w := &waiter{cmd: cmd, in: in, out: out, said: bufio.NewReader(out)}
+	p := &process{cmd: cmd, in: in, out: out, said: bufio.NewReader(out)}
 	_ = into.Close() // so that we see the end of what the process says
-	if err := w.hear(present); err != nil {
-		return nil, errors.Join(fmt.Errorf("starting %s: %w", words[0], err), w.end())
+	if err := p.hear(present); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting %s: %w", words[0], err), p.End())
 	}
-	return w, nil
+	return p, nil
 }
 
 // hear wants the process to say a line.
-func (w *waiter) hear(want string) error {
-	if err := w.out.SetReadDeadline(time.Now().Add(awaitStart)); err != nil {
+func (p *process) hear(want string) error {
+	if err := p.out.SetReadDeadline(time.Now().Add(awaitStart)); err != nil {
 		return err
 	}
-	line, err := w.said.ReadString('\n')
+	line, err := p.said.ReadString('\n')
 	if line == want {
 		return nil
 	}
-	rest, _ := io.ReadAll(io.LimitReader(w.said, 4096)) // what it says before it ends
+	rest, _ := io.ReadAll(io.LimitReader(p.said, 4096)) // what it says before it ends
 	if line += string(rest); line != "" {
 		return errors.New("it says: " + strings.TrimSpace(line))
 	}
 	return fmt.Errorf("it ended, or was silent for %s: %w", awaitStart, err)
 }
 
-// await makes the process wait for the confirmation of an apply.
-func (w *waiter) await(token string) error {
-	w.told = true
-	if _, err := io.WriteString(w.in, token+"\n"); err != nil {
+// Await implements Waiter.
+func (p *process) Await(token string) error {
+	p.told = true
+	if _, err := io.WriteString(p.in, token+"\n"); err != nil {
 		return err
 	}
-	return w.hear(awaits)
+	return p.hear(awaits)
 }
 
-// leave leaves the process alone, and ends it where it has nothing to wait for.
-func (w *waiter) leave() error {
-	if !w.told {
-		return w.end()
+// Leave implements Waiter.
+func (p *process) Leave() error {
+	if !p.told {
+		return p.End()
 	}
-	return errors.Join(w.in.Close(), w.out.Close())
+	return errors.Join(p.in.Close(), p.out.Close())
 }
 
-// end ends the process.
-func (w *waiter) end() error {
-	w.told = false
-	_ = w.in.Close()
-	_ = w.out.Close()
-	if err := w.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+// End implements Waiter.
+func (p *process) End() error {
+	p.told = false
+	_ = p.in.Close()
+	_ = p.out.Close()
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("ending the process that waits for the confirmation: %w", err)
 	}
-	_ = w.cmd.Wait() // it was killed
+	_ = p.cmd.Wait() // it was killed
 	return nil
 }
 
 // waiting is the step that makes the process wait that will roll back.
-func (a *app) waiting(p *inforce.Pending) change.Step {
+func (o *Operator) waiting(p *inforce.Pending) change.Step {
 	return change.Step{
 		Name: "starting the process that waits for the confirmation",
-		Do:   func() error { return a.waiter.await(p.Token) },
-		Undo: func() error { return a.waiter.end() },
+		Do:   func() error { return o.Waiter.Await(p.Token) },
+		Undo: func() error { return o.Waiter.End() },
 	}
+}
+
+// AwaitConfirm is the work of the waiting process: it rolls an apply back after some time unless it is confirmed.
+func (o *Operator) AwaitConfirm(ctx context.Context, stdout io.Writer, after time.Duration) error {
+	token, err := o.presentSelf(ctx, stdout)
+	if err != nil || token == "" {
+		return err
+	}
+	return o.await(ctx, token, after)
 }
 
 // presentSelf is the other end: it says that the process is there, waits for the token, and returns it, or "" when nobody
 // gives one. From then on what the process says goes to its log.
-func (a *app) presentSelf(ctx context.Context) (token string, err error) {
+func (o *Operator) presentSelf(ctx context.Context, stdout io.Writer) (token string, err error) {
 	signal.Ignore(syscall.SIGHUP)
-	if err := write(a.stdout, "%s", present); err != nil {
+	if err := report.Write(stdout, "%s", present); err != nil {
 		return "", err
 	}
 	given := make(chan string, 1)
@@ -180,17 +192,17 @@ func (a *app) presentSelf(ctx context.Context) (token string, err error) {
 	if token == "" {
 		return "", nil
 	}
-	dir, err := a.openStateDir()
+	dir, err := statedir.Make(o.StateDir)
 	if err != nil {
 		return "", err
 	}
 	defer dir.Close()
-	log, err := dir.OpenFile(awaitLog, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	log, err := dir.OpenFile(AwaitLog, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
 	if err != nil {
 		return "", fmt.Errorf("opening its log: %w", err)
 	}
 	defer func() { _ = log.Close() }()
-	if err := write(a.stdout, "%s", awaits); err != nil {
+	if err := report.Write(stdout, "%s", awaits); err != nil {
 		return "", err
 	}
 	for _, fd := range []int{1, 2} {

@@ -1,31 +1,34 @@
-package main
+package report
 
 import (
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 
 	"ftpvip/configs/terminal"
 	"ftpvip/rules/doctor"
 )
 
-// printFindings writes what doctor found.
-func (a *app) printFindings(findings []doctor.Finding, asJSON bool) error {
+// Findings is the document of `ftpvip doctor -o json`.
+type Findings struct {
+	Findings []doctor.Finding `json:"findings"`
+	Healthy  bool             `json:"healthy"` // none but notes
+}
+
+// NewFindings is that of a list, which may be nil.
+func NewFindings(list []doctor.Finding) *Findings {
+	return &Findings{append([]doctor.Finding{}, list...), !slices.ContainsFunc(list, doctor.Finding.Counts)}
+}
+
+// WriteText writes it for a terminal.
+func (d *Findings) WriteText(w io.Writer) error {
 	count := map[doctor.Severity]int{}
-	faults := 0
-	for _, f := range findings {
+	for _, f := range d.Findings {
 		count[f.Severity]++
-		if f.Counts() {
-			faults++
-		}
-	}
-	if asJSON {
-		if findings == nil {
-			findings = []doctor.Finding{}
-		}
-		return writeJSON(a.stdout, map[string]any{"healthy": faults == 0, "findings": findings})
 	}
 	var b strings.Builder
-	for _, f := range findings {
+	for _, f := range d.Findings {
 		fmt.Fprintf(&b, "%s: %s [%s]\n  why:  %s\n", f.Severity, terminal.Line(f.What), f.ID, terminal.Line(f.Why))
 		label := "mend:"
 		if f.On != "" {
@@ -42,10 +45,10 @@ func (a *app) printFindings(findings []doctor.Finding, asJSON bool) error {
 		}
 		b.WriteString("\n")
 	}
-	if faults == 0 {
+	if d.Healthy {
 		fmt.Fprintf(&b, "nothing stands in the way of FTP (notes %d)\n", count[doctor.Note])
 	} else {
 		fmt.Fprintf(&b, "errors %d, warnings %d, notes %d\n", count[doctor.Error], count[doctor.Warning], count[doctor.Note])
 	}
-	return write(a.stdout, "%s", b.String())
+	return Write(w, "%s", b.String())
 }

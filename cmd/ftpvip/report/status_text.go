@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"fmt"
@@ -14,8 +14,8 @@ import (
 	"ftpvip/rules"
 )
 
-// write prints the status for a terminal.
-func (s *status) write(w io.Writer, now time.Time) error {
+// WriteText writes the status for a terminal; now is for how long ago things were.
+func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	var b strings.Builder
 	for i := range s.VIPs {
 		s.VIPs[i].write(&b, now)
@@ -37,10 +37,10 @@ func (s *status) write(w io.Writer, now time.Time) error {
 	for _, warning := range s.Warnings {
 		fmt.Fprintf(&b, "warning: %s\n", terminal.Line(warning))
 	}
-	return write(w, "%s", b.String())
+	return Write(w, "%s", b.String())
 }
 
-func (s *status) tableText() string {
+func (s *Status) tableText() string {
 	switch {
 	case s.Table == "missing":
 		return "MISSING: run `ftpvip apply`"
@@ -51,7 +51,7 @@ func (s *status) tableText() string {
 	return s.Table + " with the configuration"
 }
 
-func (v *vipStatus) write(b *strings.Builder, now time.Time) {
+func (v *VIP) write(b *strings.Builder, now time.Time) {
 	fmt.Fprintf(b, "VIP %s  %s  %s\n", v.Name, strings.Join(v.Addresses, "  "), v.Application)
 	fmt.Fprintf(b, "pool %s  %s  %d slots  %d of %d backends are members\n",
 		v.Pool, v.Scheduler, v.Slots, v.Members, v.Own)
@@ -77,7 +77,7 @@ func (v *vipStatus) write(b *strings.Builder, now time.Time) {
 
 // writeFigures prints what an admin asks first.
 func writeFigures(b *strings.Builder, f *live.Figures, now time.Time) {
-	fmt.Fprintf(b, "  version %s, process %d, up %s\n", terminal.Line(f.Version), f.PID, ageText(now.Sub(f.Started)))
+	fmt.Fprintf(b, "  version %s, process %d, up %s\n", terminal.Line(f.Version), f.PID, age(now.Sub(f.Started)))
 	fmt.Fprintf(b, "  sessions: %d now, %d so far\n", f.SessionsCurrent, f.SessionsTotal)
 	fmt.Fprintf(b, "  data connections: %d awaited now, %d opened", f.Awaited, f.Data["opened"])
 	for _, name := range slices.Sorted(maps.Keys(f.Data)) {
@@ -87,7 +87,7 @@ func writeFigures(b *strings.Builder, f *live.Figures, now time.Time) {
 	}
 	b.WriteByte('\n')
 	for _, t := range f.Transfers {
-		fmt.Fprintf(b, "  %s %s: %d, %s", terminal.Line(t.Mode), terminal.Line(t.Direction), t.Count, sizeText(t.Bytes))
+		fmt.Fprintf(b, "  %s %s: %d, %s", terminal.Line(t.Mode), terminal.Line(t.Direction), t.Count, size(t.Bytes))
 		if t.Uncounted > 0 {
 			fmt.Fprintf(b, " without %d that nobody counted", t.Uncounted)
 		}

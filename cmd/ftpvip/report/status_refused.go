@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"fmt"
@@ -17,7 +17,7 @@ var refusalTexts = map[rules.Refusal]string{
 }
 
 // countRefused takes the VIP's figures out of those of all counters.
-func (v *vipStatus) countRefused(counts map[string]uint64) {
+func (v *VIP) countRefused(counts map[string]uint64) {
 	for _, why := range rules.Refusals {
 		if n, ok := counts[rules.CounterName(why, v.Name)]; ok {
 			if v.Refused == nil {
@@ -28,7 +28,7 @@ func (v *vipStatus) countRefused(counts map[string]uint64) {
 	}
 }
 
-func (v *vipStatus) writeRefused(b *strings.Builder) {
+func (v *VIP) writeRefused(b *strings.Builder) {
 	for _, why := range rules.Refusals {
 		if n, ok := v.Refused[why]; ok {
 			fmt.Fprintf(b, "  refused %s: %d\n", refusalTexts[why], n)

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"ftpvip/rules"
 )
 
-// adminStatus is what an admin decided about a backend.
-type adminStatus struct {
+// Decision is what an admin decided about a backend.
+type Decision struct {
 	Mode             rules.Mode `json:"admin,omitempty"` // drained, disabled
 	ModeSince        time.Time  `json:"admin_since,omitzero"`
 	ConfiguredWeight int        `json:"configured_weight,omitempty"` // where another one holds
@@ -18,30 +18,30 @@ type adminStatus struct {
 }
 
 // decided notes an admin's decision.
-func (b *backendStatus) decided(e admin.Entry) {
+func (b *Backend) decided(e admin.Entry) {
 	if e == (admin.Entry{}) {
 		return
 	}
-	b.adminStatus = &adminStatus{Mode: e.Mode, ModeSince: e.ModeSince}
+	b.Decision = &Decision{Mode: e.Mode, ModeSince: e.ModeSince}
 	if e.Weight > 0 {
 		b.ConfiguredWeight, b.Weight, b.WeightSince = b.Weight, e.Weight, e.WeightSince
 	}
 }
 
 // stateText is what health and admin say, in short.
-func (b *backendStatus) stateText() string {
-	if b.adminStatus == nil || b.Mode == rules.Enabled {
+func (b *Backend) stateText() string {
+	if b.Decision == nil || b.Mode == rules.Enabled {
 		return b.State
 	}
 	return b.State + "," + string(b.Mode)
 }
 
 // writeAdmin tells what an admin decided, and when.
-func (b *backendStatus) writeAdmin(w *strings.Builder, now time.Time) {
-	if b.adminStatus == nil {
+func (b *Backend) writeAdmin(w *strings.Builder, now time.Time) {
+	if b.Decision == nil {
 		return
 	}
-	since := func(t time.Time) string { return fmt.Sprintf("for %s", ageText(now.Sub(t))) }
+	since := func(t time.Time) string { return fmt.Sprintf("for %s", age(now.Sub(t))) }
 	if b.Mode != rules.Enabled {
 		fmt.Fprintf(w, "  %s: %s by an admin %s\n", b.Name, b.Mode, since(b.ModeSince))
 	}

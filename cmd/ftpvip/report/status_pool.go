@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"ftpvip/rules"
 )
 
-// servingStatus says who serves a VIP in one family.
-type servingStatus struct {
+// Serving says who serves a VIP in one family.
+type Serving struct {
 	Family     configs.Family `json:"family"`
 	Pool       string         `json:"pool,omitempty"` // the VIP's own or a fallback; none: nobody serves
 	LowestTier int            `json:"lowest_tier,omitempty"`
@@ -22,7 +22,7 @@ type servingStatus struct {
 }
 
 // serve fills in who serves, and returns it: the members, and the VIP's pool with the fallbacks that serve.
-func (v *vipStatus) serve(p *configs.Pool, vip *configs.VIP, have *rules.Ruleset, state rules.State) (
+func (v *VIP) serve(p *configs.Pool, vip *configs.VIP, have *rules.Ruleset, state rules.State) (
 	members map[configs.Ref]bool, pools []*configs.Pool,
 ) {
 	members, pools = map[configs.Ref]bool{}, []*configs.Pool{p}
@@ -32,7 +32,7 @@ func (v *vipStatus) serve(p *configs.Pool, vip *configs.VIP, have *rules.Ruleset
 	for _, addr := range vip.Addrs.All() {
 		f := configs.FamilyOf(addr)
 		sv := state.Serving(p, f)
-		s := servingStatus{
+		s := Serving{
 			Family: f, LowestTier: sv.Tiers[0], Tier: sv.Tiers[1], Members: len(sv.Members), Fit: sv.Fit, MinMembers: sv.Need,
 		}
 		if sv.Pool != nil {
@@ -55,8 +55,8 @@ func (v *vipStatus) serve(p *configs.Pool, vip *configs.VIP, have *rules.Ruleset
 }
 
 // writeServing says who serves where that is not simply all backends of the pool, and who is remembered.
-func (v *vipStatus) writeServing(w *strings.Builder) {
-	tiers := slices.ContainsFunc(v.Backends[:v.Own], func(b backendStatus) bool { return b.Tier != v.Backends[0].Tier })
+func (v *VIP) writeServing(w *strings.Builder) {
+	tiers := slices.ContainsFunc(v.Backends[:v.Own], func(b Backend) bool { return b.Tier != v.Backends[0].Tier })
 	var texts []string
 	clients := 0
 	for _, s := range v.Serving {
@@ -78,7 +78,7 @@ func (v *vipStatus) writeServing(w *strings.Builder) {
 }
 
 // text is who serves, or nothing where the pool itself does and has one tier.
-func (s *servingStatus) text(pool string, tiers bool) string {
+func (s *Serving) text(pool string, tiers bool) string {
 	quorum := fmt.Sprintf("NO QUORUM, %d fit of at least %d", s.Fit, s.MinMembers)
 	switch {
 	case s.Pool == "":
@@ -96,7 +96,7 @@ func (s *servingStatus) text(pool string, tiers bool) string {
 }
 
 // writeSlowStart tells of a backend that has not come to its weight yet.
-func (b *backendStatus) writeSlowStart(w *strings.Builder) {
+func (b *Backend) writeSlowStart(w *strings.Builder) {
 	if b.SlowStart > 0 {
 		fmt.Fprintf(w, "  %s: slow start: %d %% of its weight\n", b.Name, b.SlowStart)
 	}

@@ -1,0 +1,112 @@
+package operate
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"ftpvip/configs/inforce"
+)
+
+// Confirm keeps what `apply --confirm` applied, and says when that was.
+func (o *Operator) Confirm(ctx context.Context) (applied time.Time, err error) {
+	unlock, err := o.lockChange(ctx)
+	if err != nil {
+		return applied, err
+	}
+	defer unlock()
+	r, err := o.record()
+	if err != nil {
+		return applied, err
+	}
+	if r.Pending == nil {
+		if !r.RolledBack.IsZero() {
+			return applied, fmt.Errorf("nothing waits for a confirmation: the last change was a rollback, at %s", r.RolledBack.Format(time.RFC3339))
+		}
+		return applied, errors.New("nothing waits for a confirmation; `ftpvip apply --confirm 60s` applies so that it does")
+	}
+	step, err := o.remember(r.Confirm())
+	if err != nil {
+		return applied, err
+	}
+	if err := o.Change.Carry(step); err != nil {
+		return applied, err
+	}
+	return r.Current.At, nil
+}
+
+// newPending makes the promise that an apply is rolled back after some time.
+func (o *Operator) newPending(after time.Duration) (*inforce.Pending, error) {
+	id, err := o.Clock.Boot()
+	if err != nil {
+		return nil, err
+	}
+	return &inforce.Pending{Until: o.Clock.Now().Add(after).UTC().Truncate(time.Millisecond), Token: rand.Text(), Boot: id}, nil
+}
+
+// How often a waiting process looks whether it still has to wait, and tries again what failed, and for how long.
+const (
+	awaitPoll   = 250 * time.Millisecond
+	awaitRetry  = 5 * time.Second
+	awaitGiveUp = 10 * time.Minute
+)
+
+// await rolls back when the time is over, and ends when the apply was confirmed or rolled back by somebody else.
+func (o *Operator) await(ctx context.Context, token string, after time.Duration) error {
+	over := o.Clock.After(after)
+	for {
+		select {
+		case <-ctx.Done(): // the host goes down; whoever comes next finds it overdue
+			return ctx.Err()
+		case <-o.Clock.After(awaitPoll):
+			if waits, err := o.waits(token); err == nil && !waits {
+				return nil
+			}
+		case <-over:
+			return o.unconfirmed(ctx, token)
+		}
+	}
+}
+
+// waits tells whether an apply still waits for its confirmation.
+func (o *Operator) waits(token string) (bool, error) {
+	r, _, err := inforce.Load(o.StateDir)
+	return r.Pending != nil && r.Pending.Token == token, err
+}
+
+// unconfirmed rolls back, and tries again if that fails.
+func (o *Operator) unconfirmed(ctx context.Context, token string) error {
+	deadline := o.Clock.Now().Add(awaitGiveUp)
+	for {
+		err := o.rollBackIf(ctx, token)
+		if err == nil || ctx.Err() != nil || o.Clock.Now().After(deadline) {
+			return err
+		}
+		o.Log.Error("the rollback failed; it will be tried again", "err", err)
+		select {
+		case <-ctx.Done():
+		case <-o.Clock.After(awaitRetry):
+		}
+	}
+}
+
+func (o *Operator) rollBackIf(ctx context.Context, token string) error {
+	unlock, err := o.lockChange(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, err := o.record()
+	if err != nil || r.Pending == nil || r.Pending.Token != token {
+		return err // confirmed in the last moment
+	}
+	back, err := o.rollBack(r, false)
+	if err != nil {
+		return err
+	}
+	o.Log.Warn("not confirmed", "result", back.String())
+	o.reloadHelper(ctx)
+	return nil
+}

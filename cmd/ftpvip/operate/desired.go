@@ -1,0 +1,118 @@
+package operate
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"ftpvip/configs"
+	"ftpvip/health"
+	"ftpvip/rules"
+	"ftpvip/rules/bind"
+	"ftpvip/rules/change"
+)
+
+// desired is the table that configuration and state ask for, and whether its carrier has yet to be registered.
+func (o *Operator) desired(cfg *configs.Config) (want *rules.Ruleset, unregistered bool, err error) {
+	now, err := o.known(cfg)
+	if err != nil {
+		return nil, false, err
+	}
+	usable, err := o.usable(cfg)
+	if err != nil {
+		return nil, false, err
+	}
+	return o.build(usable, now)
+}
+
+// build makes the table of a configuration that the kernel can do, and what is known of its backends.
+func (o *Operator) build(cfg *configs.Config, now health.Known) (want *rules.Ruleset, unregistered bool, err error) {
+	name, unregistered, err := o.Carrier.Choose(cfg.Helper.Carrier)
+	if err != nil {
+		return nil, false, err
+	}
+	return rules.Build(cfg, now.State(cfg), name), unregistered, nil
+}
+
+// noFlowtables is what an admin is told whose kernel lacks what the file asks for.
+const noFlowtables = "this kernel has no flowtables (CONFIG_NF_FLOW_TABLE_INET, CONFIG_NFT_FLOW_OFFLOAD): VIPs with offload: flowtable " +
+	"work without; use a kernel that has them, or delete the key"
+
+// offloadable returns the configuration without offload where the kernel cannot do it. Who may not ask the kernel gets
+// the benefit of the doubt.
+func (o *Operator) offloadable(cfg *configs.Config) (usable *configs.Config, lacking bool, err error) {
+	if !cfg.Offloads() {
+		return cfg, false, nil
+	}
+	has, err := o.Kernel.HasFlowtables()
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return cfg, false, nil
+	case err != nil:
+		return nil, false, err
+	case has:
+		return cfg, false, nil
+	}
+	return cfg.WithoutOffload(), true, nil
+}
+
+// usable is offloadable that logs what is lacking.
+func (o *Operator) usable(cfg *configs.Config) (*configs.Config, error) {
+	usable, lacking, err := o.offloadable(cfg)
+	if lacking {
+		o.Log.Warn(noFlowtables)
+	}
+	return usable, err
+}
+
+// binding says which addresses have to come and go for a configuration; nil is that of no VIPs. The error is one of
+// the plan's, or of reading.
+func (o *Operator) binding(cfg *configs.Config) (bind.Plan, error) {
+	have, err := o.Addresses.Read()
+	if err != nil {
+		return bind.Plan{}, err
+	}
+	return bind.Diff(have, bind.Wanted(cfg))
+}
+
+// bindingText is what an apply would change, also where it would fail: for verbs that only look.
+func (o *Operator) bindingText(cfg *configs.Config) (string, error) {
+	p, err := o.binding(cfg)
+	if errors.Is(err, bind.ErrTaken) {
+		return "! " + err.Error() + "\n", nil
+	}
+	return p.Text(), err
+}
+
+// bindStep is the step that binds addresses.
+func (o *Operator) bindStep(p bind.Plan) change.Step {
+	var undo func() error
+	return change.Step{
+		Name: "binding VIPs to interfaces",
+		Do: func() (err error) {
+			undo, err = o.Addresses.Apply(p)
+			return err
+		},
+		Undo: func() error {
+			if undo == nil { // it was not begun
+				return nil
+			}
+			return undo()
+		},
+	}
+}
+
+// registration is the step that registers the carrier where that is needed.
+func (o *Operator) registration(unregistered bool) []change.Step {
+	if !unregistered {
+		return nil
+	}
+	return []change.Step{{Name: "registering the conntrack helper", Do: o.Carrier.Register, Undo: o.Carrier.Unregister}}
+}
+
+// close closes the kernel's connection; there is nothing that an admin could do about an error.
+func (o *Operator) close(k interface{ Close() error }) {
+	if err := k.Close(); err != nil {
+		o.Log.Debug("cannot close the netlink socket", "err", err)
+	}
+}

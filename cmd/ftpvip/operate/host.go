@@ -1,0 +1,93 @@
+package operate
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"ftpvip/configs"
+	"ftpvip/helper"
+	"ftpvip/helper/carrier"
+	"ftpvip/helper/running"
+	"ftpvip/rules/bind"
+	"ftpvip/rules/change"
+	"ftpvip/rules/doctor/host"
+	"ftpvip/rules/kernel"
+)
+
+// OnHost lets an operator work on this host.
+func (o *Operator) OnHost() *Operator {
+	o.Kernel, o.Carrier, o.Addresses, o.Sessions, o.Clock = hostKernel{}, hostCarrier{}, hostAddresses{}, hostSessions{}, hostClock{}
+	o.Change = change.Plain
+	return o
+}
+
+type hostKernel struct{}
+
+func (hostKernel) Open() (Table, error) { return kernel.Open() }
+
+func (hostKernel) Features() (Features, func() error, error) {
+	k, err := kernel.Open()
+	if err != nil {
+		return nil, nil, err
+	}
+	return k, k.Close, nil
+}
+
+func (hostKernel) HasFlowtables() (bool, error) { return kernel.HasFlowtables() }
+
+type hostCarrier struct{}
+
+func (hostCarrier) Choose(mode configs.Carrier) (string, bool, error) { return carrier.Choose(mode) }
+func (hostCarrier) Register() error                                   { return carrier.Register() }
+func (hostCarrier) Unregister() error                                 { return carrier.Unregister() }
+
+type hostAddresses struct{}
+
+func (hostAddresses) Read() ([]bind.Held, error)              { return bind.Read() }
+func (hostAddresses) Apply(p bind.Plan) (func() error, error) { return bind.Apply(p) }
+
+type hostSessions struct{}
+
+func (hostSessions) Count(cfg *configs.Config, ref configs.Ref) (int, error) {
+	return running.Count(cfg, ref)
+}
+
+func (hostSessions) Connections(cfg *configs.Config) (map[netip.AddrPort]map[netip.AddrPort]int, error) {
+	return helper.ControlConnections(cfg)
+}
+
+func (hostSessions) Reset(ctx context.Context, cfg *configs.Config, refs []configs.Ref) (running.Ended, error) {
+	return running.Reset(ctx, cfg, refs)
+}
+
+type hostClock struct{}
+
+func (hostClock) Now() time.Time                         { return time.Now() }
+func (hostClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+func (hostClock) Boot() (string, error) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("reading the kernel's boot id: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// Seen is what only root may read of the kernel.
+type Seen struct {
+	queues    map[uint16]helper.QueueState
+	legacy    []string
+	queuesErr error
+	legacyErr error
+}
+
+// Look reads it, for the commands that show it; root calls it before it becomes the owner of the state directory.
+func Look() (s Seen) {
+	s.queues, s.queuesErr = helper.Queues()
+	s.legacy, s.legacyErr = host.Legacy()
+	return s
+}

@@ -1,0 +1,171 @@
+package operate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"ftpvip/configs"
+	"ftpvip/configs/statedir"
+	"ftpvip/health"
+	"ftpvip/health/judge"
+	"ftpvip/rules"
+)
+
+// History is what happened to backends. Where it is empty it is not nil.
+func (o *Operator) History() ([]judge.Event, error) {
+	events, broken, err := health.ReadHistory(o.StateDir)
+	if broken > 0 {
+		o.Log.Warn("lines of the history are unreadable and left out", "lines", broken)
+	}
+	return append([]judge.Event{}, events...), err
+}
+
+// errRoundRuns says that somebody else checks already.
+var errRoundRuns = errors.New("another round of health checks is still running, or ftpvip health --watch")
+
+// Round checks all backends and updates the slots. It calls show with the result, then runs what the result asks for:
+// resets and notify commands. Where another round is running it does nothing, and calls nobody.
+func (o *Operator) Round(ctx context.Context, show func(health.Report) error) error {
+	cfg, err := o.serving()
+	if err != nil {
+		return err
+	}
+	unlock, err := o.lock(ctx, lockRound, 0)
+	if errors.Is(err, statedir.ErrLocked) {
+		o.Log.Warn(errRoundRuns.Error() + "; this one ends at once")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	prev, err := o.healthFile(cfg)
+	if err != nil {
+		return err
+	}
+	found, err := health.Look(ctx, cfg, prev, health.Options{})
+	if err != nil {
+		return err
+	}
+	done, err := o.settle(ctx, cfg, prev, found, always)
+	if err != nil {
+		return err
+	}
+	for _, w := range done.report.Warnings {
+		o.Log.Warn(w)
+	}
+	return errors.Join(show(done.report), o.resetDown(ctx, cfg, done.events), o.tell(ctx, cfg, done.events))
+}
+
+// settled is what became of a round.
+type settled struct {
+	next   health.File
+	report health.Report
+	events []judge.Event
+}
+
+// when says what a round that changes nobody's state writes, and how long it waits for others that change things.
+type when struct {
+	state, kernel bool
+	wait          time.Duration
+}
+
+var always = when{state: true, kernel: true, wait: lockWait}
+
+// settle judges, remembers, and only then changes the kernel: after a crash the next round finds the same state and goes
+// on from there. All changes of the round are one transaction.
+func (o *Operator) settle(ctx context.Context, cfg *configs.Config, prev health.File, found health.Found, write when) (settled, error) {
+	unlock, err := o.lock(ctx, LockChange, write.wait)
+	if err != nil {
+		return settled{}, err
+	}
+	defer unlock()
+	record, err := o.record()
+	if err != nil {
+		return settled{}, err
+	}
+	if _, err := o.settleOverdue(ctx, record); err != nil {
+		o.Log.Error(err.Error())
+	}
+	decisions, err := o.adminFile() // read under the lock: a drain may have come while we probed
+	if err != nil {
+		return settled{}, err
+	}
+	out := make(map[configs.Ref]string)
+	for ref, e := range decisions.Backends {
+		if e.Mode != rules.Enabled {
+			out[ref] = string(e.Mode)
+		}
+	}
+	var s settled
+	s.next, s.report, s.events = health.Settle(cfg, prev, found, health.Options{Admin: out})
+	changed := len(s.events) > 0
+	if changed || write.state {
+		if err := s.next.Save(o.StateDir); err != nil {
+			return s, err
+		}
+	}
+	if !changed && !write.kernel {
+		return s, nil
+	}
+	var touched []configs.Ref
+	if !write.kernel {
+		for _, e := range s.events {
+			touched = append(touched, e.Ref())
+		}
+	}
+	p, err := o.updateSlots(cfg, health.Known{Health: s.next, Admin: decisions}, touched...)
+	if err != nil {
+		return s, fmt.Errorf("the state is written, and the slots are as they were: %w", err)
+	}
+	if deleted, added := p.Elements(); deleted+added > 0 {
+		o.Log.Info("slots changed", "deleted", deleted, "added", added)
+	}
+	return s, nil
+}
+
+// resetDown ends the sessions of backends that went down, where their pools want that. Slots have moved by now, so nobody
+// comes back to the same backend.
+func (o *Operator) resetDown(ctx context.Context, cfg *configs.Config, events []judge.Event) error {
+	var refs []configs.Ref
+	var which []int
+	for i, e := range events {
+		if e.Leaves() && cfg.Pool(e.Pool).Health.OnDown == configs.DownReset {
+			refs, which = append(refs, e.Ref()), append(which, i)
+		}
+	}
+	if len(refs) == 0 {
+		return nil
+	}
+	ended, err := o.Sessions.Reset(ctx, cfg, refs)
+	note := fmt.Sprintf("%d sessions and %d data connections were reset", ended.Control, ended.Data)
+	if len(refs) > 1 {
+		note += fmt.Sprintf(" of %d backends", len(refs))
+	}
+	if err != nil {
+		note = fmt.Sprintf("sessions were NOT all reset: %v", err)
+	}
+	for _, i := range which {
+		events[i].Did = append(events[i].Did, note)
+	}
+	o.Log.Info("on_down: reset", "backends", len(refs), "sessions", ended.Control, "data", ended.Data, "silent", ended.Silent)
+	if err != nil {
+		return fmt.Errorf("on_down: reset: %w", err)
+	}
+	return nil
+}
+
+// tell runs the notify commands and writes the history. The caller holds the lock of the round.
+func (o *Operator) tell(ctx context.Context, cfg *configs.Config, events []judge.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	for i, note := range health.Notify(ctx, cfg, events) {
+		if note != "" {
+			events[i].Did = append(events[i].Did, note)
+		}
+	}
+	return health.AppendHistory(o.StateDir, events)
+}

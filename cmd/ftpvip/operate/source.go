@@ -1,0 +1,79 @@
+package operate
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/viper"
+
+	"ftpvip/configs"
+	"ftpvip/configs/statedir"
+)
+
+// Source is where the configuration comes from.
+type Source struct {
+	Path      string
+	Overrides *viper.Viper // flags and environment
+	Log       *slog.Logger
+
+	early *os.File // the file, opened while we were root; nil: it is opened when it is needed
+}
+
+// Enter makes root the owner of the state directory, for good; package statedir says why. The configuration is root's to
+// read, wherever an admin keeps it, so it is opened before.
+func (s *Source) Enter(stateDir string) error {
+	owner, err := statedir.Foreign(stateDir)
+	if err != nil || owner == nil {
+		return err
+	}
+	if f, err := os.Open(s.Path); err == nil { // otherwise whoever needs it says what is wrong
+		s.early = f
+	}
+	return owner.Become()
+}
+
+// Load loads the configuration, with its text. Where the state directory's owner may not read it, what root opened stands
+// in; a pipe can be opened only once.
+func (s *Source) Load() (*configs.Config, []byte, error) {
+	if s.early == nil {
+		return configs.LoadText(s.Path, s.Overrides)
+	}
+	if info, err := s.early.Stat(); err != nil || !info.Mode().IsRegular() {
+		defer s.forgetEarly()
+		return configs.LoadOpen(s.Path, s.early, s.Overrides)
+	}
+	cfg, text, err := configs.LoadText(s.Path, s.Overrides)
+	if e, ok := errors.AsType[*configs.Error](err); !ok || !errors.Is(e.Err, fs.ErrPermission) {
+		return cfg, text, err
+	}
+	s.Log.Warn("root reads the configuration, but the services, which run as the owner of the state directory, may not; "+
+		"let them with: chgrp ftpvip FILE; chmod 0640 FILE", "file", s.Path)
+	if _, err := s.early.Seek(0, 0); err != nil {
+		return nil, nil, err
+	}
+	return configs.LoadOpen(s.Path, s.early, s.Overrides)
+}
+
+// parse reads a configuration that is remembered.
+func (s *Source) parse(name, text string) (*configs.Config, error) {
+	return configs.Parse(name, []byte(text), s.Overrides)
+}
+
+// forgetEarly is for commands that read the configuration again later: then the file may be another one.
+func (s *Source) forgetEarly() {
+	if s.early != nil {
+		_ = s.early.Close() // only read
+		s.early = nil
+	}
+}
+
+// absolute is the file's path for processes that run elsewhere.
+func (s *Source) absolute() string {
+	if path, err := filepath.Abs(s.Path); err == nil {
+		return path
+	}
+	return s.Path
+}
