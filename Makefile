@@ -56,7 +56,7 @@ checks: ## the linter, the race detector, and each fuzz target for a moment
 	nice tests/fuzz 10s 0
 
 test-race: ## tests of what runs concurrently, with the race detector (a C compiler)
-	CGO_ENABLED=1 go test -race ./helper/... ./health/...
+	CGO_ENABLED=1 go test -race ./helper/... ./health/... ./cmd/ftpvip/operate
 
 test-e2e: build ## end to end here: real servers and clients in a lab (root)
 	mkdir -p $(TESTBIN)

@@ -53,9 +53,8 @@ const (
 	awaitGiveUp = 10 * time.Minute
 )
 
-// await rolls back when the time is over, and ends when the apply was confirmed or rolled back by somebody else.
-func (o *Operator) await(ctx context.Context, token string, after time.Duration) error {
-	over := o.Clock.After(after)
+// awaitUntil rolls back when the time is over, and ends when the apply was confirmed or rolled back by somebody else.
+func (o *Operator) awaitUntil(ctx context.Context, token string, over <-chan time.Time) error {
 	for {
 		select {
 		case <-ctx.Done(): // the host goes down; whoever comes next finds it overdue

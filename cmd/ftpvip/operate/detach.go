@@ -167,7 +167,7 @@ func (o *Operator) AwaitConfirm(ctx context.Context, stdout io.Writer, after tim
 	if err != nil || token == "" {
 		return err
 	}
-	return o.await(ctx, token, after)
+	return o.awaitUntil(ctx, token, o.Clock.After(after))
 }
 
 // presentSelf is the other end: it says that the process is there, waits for the token, and returns it, or "" when nobody

@@ -41,7 +41,7 @@ func TestWaitIdle(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var shown []int
-			left, err := (&Operator{Clock: hostClock{}}).waitIdle(tt.ctx, tt.timeout, tt.count, func(n int) error { shown = append(shown, n); return nil })
+			left, err := (&Operator{Clock: &fakeClock{waits: map[chan time.Time]time.Time{}}}).waitIdle(tt.ctx, tt.timeout, tt.count, func(n int) error { shown = append(shown, n); return nil })
 			if !errors.Is(err, tt.err) || left != tt.left || !slices.Equal(shown, tt.shown) {
 				t.Errorf("%d left, %v, shown %v", left, err, shown)
 			}

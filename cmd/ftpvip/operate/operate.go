@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ftpvip/configs"
+	"ftpvip/health/probe"
 	"ftpvip/helper/live"
 	"ftpvip/helper/running"
 	"ftpvip/rules"
@@ -95,6 +96,7 @@ type Operator struct {
 	Waiter    Waiter        // of apply --confirm
 	Change    change.Runner // carries out the steps of what changes kernel and state files
 	Seen      Seen          // by root
+	Probes    probe.Set     // of health checks; nil: those that there are
 
 	file atomic.Pointer[loaded]
 }

@@ -45,7 +45,7 @@ func (o *Operator) Round(ctx context.Context, show func(health.Report) error) er
 	if err != nil {
 		return err
 	}
-	found, err := health.Look(ctx, cfg, prev, health.Options{})
+	found, err := health.Look(ctx, cfg, prev, health.Options{Probes: o.Probes})
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type Status struct {
 	RolledBack   time.Time `json:"rolled_back,omitzero"`   // the file is not in force since
 }
 
+// VIP is a VIP with who serves it.
 type VIP struct {
 	Name        string    `json:"name"`
 	Addresses   []string  `json:"addresses"`
@@ -42,6 +43,7 @@ type VIP struct {
 	Refused map[rules.Refusal]uint64 `json:"refused,omitempty"` // connections, by reason, since the reason has a counter
 }
 
+// Backend is a backend of a VIP's pool, or of a fallback that serves.
 type Backend struct {
 	Name        string   `json:"name"`
 	Addresses   []string `json:"addresses"`
@@ -58,6 +60,7 @@ type Backend struct {
 	*Decision            // nil where nobody decided anything
 }
 
+// Helper is what /proc says of the helper's queues, and what the helper says itself.
 type Helper struct {
 	Listening  bool     `json:"listening"` // on every queue
 	FirstQueue uint16   `json:"first_queue"`
