@@ -279,6 +279,39 @@ func TestRootsConfiguration(t *testing.T) {
 	w.do(t, "flush")
 }
 
+// TestRootsFolder: a configuration in a folder that only root may enter works with each command: none of them needs more
+// than check does. What the commands write is the owner's.
+func TestRootsFolder(t *testing.T) {
+	w := newTrustWorld(t)
+	folder := filepath.Join(w.base, "root")
+	must(t, os.Mkdir(folder, 0o700))
+	w.file = filepath.Join(folder, "ftpvip.yaml")
+	w.configure(t, "source-hash")
+	must(t, os.Chmod(w.file, 0o600))
+	t.Cleanup(func() { w.do(t, "flush") })
+	for _, words := range [][]string{
+		{"check"}, {"apply", "--dry-run"}, {"apply"}, {"diff"}, {"status"}, {"drain", "farm/a"}, {"enable", "farm/a"}, {"weight", "farm/a", "7"},
+		{"health"}, {"rollback"}, {"apply", "--confirm", "1h"}, {"confirm"}, {"disable", "farm/a"}, {"enable", "farm/a"}, {"flush"}, {"rollback"},
+	} {
+		w.do(t, words...)
+	}
+	w.ownersAlone(t)
+}
+
+// ownersAlone wants all files of the state directory to be the owner's.
+func (w trustWorld) ownersAlone(t *testing.T) {
+	t.Helper()
+	entries, err := os.ReadDir(w.dir)
+	must(t, err)
+	for _, e := range entries {
+		info, err := e.Info()
+		must(t, err)
+		if st := info.Sys().(*syscall.Stat_t); st.Uid != ownerID || st.Gid != ownerGroup {
+			t.Errorf("%s belongs to user %d and group %d", e.Name(), st.Uid, st.Gid)
+		}
+	}
+}
+
 // TestConfirmAsOwner: what waits for a confirmation runs as the owner, and can still roll back.
 func TestConfirmAsOwner(t *testing.T) {
 	w := newTrustWorld(t)
@@ -299,15 +332,7 @@ func TestConfirmAsOwner(t *testing.T) {
 		log, _ := os.ReadFile(filepath.Join(w.dir, operate.AwaitLog))
 		t.Errorf("it was not rolled back: %s\nits log: %s", after, log)
 	}
-	entries, err := os.ReadDir(w.dir)
-	must(t, err)
-	for _, e := range entries {
-		info, err := e.Info()
-		must(t, err)
-		if uid := info.Sys().(*syscall.Stat_t).Uid; uid != ownerID {
-			t.Errorf("%s belongs to user %d", e.Name(), uid)
-		}
-	}
+	w.ownersAlone(t)
 }
 
 // waiters returns the users of the processes that wait for a confirmation.

@@ -293,8 +293,7 @@ func number(err error) string {
 	if err == nil {
 		return ""
 	}
-	var errno unix.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[unix.Errno](err); ok {
 		return fmt.Sprint(errno)
 	}
 	return err.Error()
