@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"ftpvip/configs"
+	"ftpvip/configs/statefile"
 	"ftpvip/health/judge"
-	"ftpvip/health/statefile"
 )
 
 // Version is the version of the state file's format that this package writes, and the only one it reads.

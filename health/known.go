@@ -2,8 +2,8 @@ package health
 
 import (
 	"ftpvip/configs"
-	"ftpvip/health/admin"
 	"ftpvip/rules"
+	"ftpvip/rules/admin"
 )
 
 // Known is what is known of the backends besides the configuration: what checks found, and what an admin decided.

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 
 	"ftpvip/configs"
-	"ftpvip/health/statefile"
+	"ftpvip/configs/statefile"
 )
 
 // stateFile is the state of the backends in the state directory.

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ftpvip/configs"
+	"ftpvip/configs/statefile"
 	"ftpvip/health/judge"
-	"ftpvip/health/statefile"
 )
 
 func sampleConfig() *configs.Config {

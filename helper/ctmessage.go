@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ftpvip/helper/ftp"
-	"ftpvip/helper/nfnl"
+	"ftpvip/rules/nfnl"
 )
 
 // What a conntrack entry is made of in linux/netfilter/nfnetlink_conntrack.h; attrStatus and attrTupleMaster are in

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ftpvip/helper/ftp"
-	"ftpvip/helper/nfnl"
+	"ftpvip/rules/nfnl"
 )
 
 // elders are the control connections that existed before the helper read their VIP's packets, by conntrack's ids: what

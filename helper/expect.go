@@ -12,7 +12,7 @@ import (
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
-	"ftpvip/helper/nfnl"
+	"ftpvip/rules/nfnl"
 )
 
 // What an expectation is made of in linux/netfilter/nfnetlink_conntrack.h.

@@ -1,6 +1,6 @@
 package rules
 
-// Sessions that an admin ends get a reset at both ends (helper/running). A label marks their connections, and the next
+// Sessions that an admin ends get a reset at both ends (helper/reset). A label marks their connections, and the next
 // packet of either end is answered with a reset in place of the other end. An end that says nothing is provoked by a
 // packet of ours, which must look as if it came from the other end. So connection tracking must not see that one: it
 // is told from all others by its priority.

@@ -8,8 +8,8 @@ import (
 
 	"ftpvip/cmd/ftpvip/report"
 	"ftpvip/configs"
-	"ftpvip/health/admin"
 	"ftpvip/rules"
+	"ftpvip/rules/admin"
 )
 
 // backendVerb makes a command whose first argument names a backend.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
-	"ftpvip/health/statefile"
+	"ftpvip/configs/statefile"
 )
 
 // Version is the version of the file's format that this package writes, and the only one it reads.

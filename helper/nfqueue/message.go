@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ftpvip/helper/nfnl"
+	"ftpvip/rules/nfnl"
 )
 
 // Messages and attributes of linux/netfilter/nfnetlink_queue.h.

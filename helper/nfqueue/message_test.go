@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"ftpvip/helper/nfnl"
+	"ftpvip/rules/nfnl"
 )
 
 // TestAppend compares with what go-nfqueue v2.0.2 sent, its sequence numbers and port ids set to 0. It sent the three

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ftpvip/helper/nfnl"
+	"ftpvip/rules/nfnl"
 )
 
 // Requests of ours that are answered, told apart by their sequence numbers. Verdicts have 0.

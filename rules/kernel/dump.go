@@ -9,8 +9,8 @@ import (
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
-	"ftpvip/helper/nfnl"
 	"ftpvip/rules"
+	"ftpvip/rules/nfnl"
 )
 
 // dumpBuffer is what the kernel fills with one answer: as much as it ever puts into one (net/netlink/af_netlink.c,

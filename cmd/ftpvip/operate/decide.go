@@ -8,8 +8,8 @@ import (
 	"ftpvip/cmd/ftpvip/report"
 	"ftpvip/configs"
 	"ftpvip/health"
-	"ftpvip/health/admin"
 	"ftpvip/rules"
+	"ftpvip/rules/admin"
 	"ftpvip/rules/change"
 )
 

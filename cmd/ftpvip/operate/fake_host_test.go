@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"ftpvip/configs"
-	"ftpvip/helper/running"
+	"ftpvip/helper/reset"
 	"ftpvip/rules"
 	"ftpvip/rules/bind"
 )
@@ -96,16 +96,16 @@ func (s *fakeSessions) Connections(*configs.Config) (map[netip.AddrPort]map[neti
 	return nil, nil
 }
 
-func (s *fakeSessions) Reset(_ context.Context, _ *configs.Config, refs []configs.Ref) (running.Ended, error) {
+func (s *fakeSessions) Reset(_ context.Context, _ *configs.Config, refs []configs.Ref) (reset.Ended, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fail {
-		return running.Ended{}, errFault
+		return reset.Ended{}, errFault
 	}
 	s.reset = append(s.reset, refs...)
 	n := s.left
 	s.left = 0
-	return running.Ended{Control: n}, nil
+	return reset.Ended{Control: n}, nil
 }
 
 // fakeClock stands still until a test moves it. Waits that are shorter than a second are over at once, as a test has

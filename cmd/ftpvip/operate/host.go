@@ -11,7 +11,7 @@ import (
 	"ftpvip/configs"
 	"ftpvip/helper"
 	"ftpvip/helper/carrier"
-	"ftpvip/helper/running"
+	"ftpvip/helper/reset"
 	"ftpvip/rules/bind"
 	"ftpvip/rules/change"
 	"ftpvip/rules/doctor/host"
@@ -53,15 +53,15 @@ func (hostAddresses) Apply(p bind.Plan) (func() error, error) { return bind.Appl
 type hostSessions struct{}
 
 func (hostSessions) Count(cfg *configs.Config, ref configs.Ref) (int, error) {
-	return running.Count(cfg, ref)
+	return reset.Count(cfg, ref)
 }
 
 func (hostSessions) Connections(cfg *configs.Config) (map[netip.AddrPort]map[netip.AddrPort]int, error) {
 	return helper.ControlConnections(cfg)
 }
 
-func (hostSessions) Reset(ctx context.Context, cfg *configs.Config, refs []configs.Ref) (running.Ended, error) {
-	return running.Reset(ctx, cfg, refs)
+func (hostSessions) Reset(ctx context.Context, cfg *configs.Config, refs []configs.Ref) (reset.Ended, error) {
+	return reset.Sessions(ctx, cfg, refs)
 }
 
 type hostClock struct{}

@@ -14,7 +14,7 @@ import (
 	"ftpvip/configs"
 	"ftpvip/health/probe"
 	"ftpvip/helper/live"
-	"ftpvip/helper/running"
+	"ftpvip/helper/reset"
 	"ftpvip/rules"
 	"ftpvip/rules/bind"
 	"ftpvip/rules/change"
@@ -61,11 +61,11 @@ type Addresses interface {
 	Apply(p bind.Plan) (undo func() error, err error)
 }
 
-// Sessions are running control connections, as package helper/running has them.
+// Sessions are running control connections, as package helper/reset has them.
 type Sessions interface {
 	Count(cfg *configs.Config, ref configs.Ref) (int, error)
 	Connections(cfg *configs.Config) (map[netip.AddrPort]map[netip.AddrPort]int, error) // by VIP and backend
-	Reset(ctx context.Context, cfg *configs.Config, refs []configs.Ref) (running.Ended, error)
+	Reset(ctx context.Context, cfg *configs.Config, refs []configs.Ref) (reset.Ended, error)
 }
 
 // Clock is time, and which run of the host it is.

@@ -9,7 +9,7 @@ import (
 	"ftpvip/configs/inforce"
 	"ftpvip/configs/statedir"
 	"ftpvip/health"
-	"ftpvip/health/admin"
+	"ftpvip/rules/admin"
 	"ftpvip/rules/change"
 )
 

@@ -4,9 +4,9 @@ import (
 	"fmt"
 
 	"ftpvip/configs"
-	"ftpvip/health/admin"
-	"ftpvip/helper/running"
+	"ftpvip/helper/reset"
 	"ftpvip/rules"
+	"ftpvip/rules/admin"
 )
 
 // Decided is the document of drain, disable, enable and weight with -o json.
@@ -55,7 +55,7 @@ type Drained struct {
 // Disabled is the document of `ftpvip disable -o json`.
 type Disabled struct {
 	*Decided
-	running.Ended
+	reset.Ended
 }
 
 // Strangers says which commands remove decisions about backends that the configuration does not have.

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"ftpvip/health/admin"
 	"ftpvip/rules"
+	"ftpvip/rules/admin"
 )
 
 // Decision is what an admin decided about a backend.

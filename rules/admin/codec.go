@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"ftpvip/configs"
-	"ftpvip/health/statefile"
+	"ftpvip/configs/statefile"
 	"ftpvip/rules"
 )
 

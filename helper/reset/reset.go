@@ -1,4 +1,4 @@
-package running
+package reset
 
 import (
 	"context"
@@ -33,10 +33,10 @@ type kernel interface {
 	send(b []byte, to netip.Addr) error
 }
 
-// Reset ends all sessions of some backends, with their data connections: both ends of each get a TCP reset at once,
+// Sessions ends all sessions of some backends, with their data connections: both ends of each get a TCP reset at once,
 // and conntrack forgets them. It needs our table in the kernel, and takes half a second; it does not need the helper.
 // The caller has seen to it that no new sessions come, or Reset ends those of the first moment only.
-func Reset(ctx context.Context, cfg *configs.Config, refs []configs.Ref) (Ended, error) {
+func Sessions(ctx context.Context, cfg *configs.Config, refs []configs.Ref) (Ended, error) {
 	k, err := openKernel(true)
 	if err != nil {
 		return Ended{}, err

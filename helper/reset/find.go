@@ -1,10 +1,10 @@
-// Package running finds the connections of a backend's sessions in conntrack, and ends them with a reset at both ends.
+// Package reset finds the connections of a backend's sessions in conntrack, and ends them with a reset at both ends.
 //
 //	find.go      which connections are a backend's (pure)
 //	packet.go    packets that make a silent end say something (pure)
 //	reset.go     the course of an ending
 //	kernel.go    conntrack and raw sockets
-package running
+package reset
 
 import (
 	"net/netip"

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
-	"ftpvip/health/statefile"
+	"ftpvip/configs/statefile"
 )
 
 var stateFile = statefile.File[File]{Name: "admin.json", What: "admin state", Decode: Decode}
