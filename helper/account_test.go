@@ -15,7 +15,7 @@ import (
 	"ftpvip/configs"
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/journal"
-	"ftpvip/rules"
+	"ftpvip/helper/track"
 )
 
 // login lets a session begin.
@@ -40,8 +40,8 @@ var dataFlow = journal.Flow{Src: at("203.0.113.9:41000"), Dst: at("192.0.2.10:50
 // event is conntrack's about a data connection.
 func event(flow journal.Flow, destroyed bool, change func(*conntrack.Flow)) *conntrack.Event {
 	f := &conntrack.Flow{
-		TupleOrig: tuple(flow.Src, flow.Dst), TupleReply: tuple(at("10.2.0.11:50000"), flow.Src),
-		TupleMaster: tuple(twoArm.Client, twoArm.VIP), Status: conntrack.StatusExpected | conntrack.StatusSeenReply,
+		TupleOrig: track.Tuple(flow.Src, flow.Dst), TupleReply: track.Tuple(at("10.2.0.11:50000"), flow.Src),
+		TupleMaster: track.Tuple(twoArm.Client, twoArm.VIP), Status: conntrack.StatusExpected | conntrack.StatusSeenReply,
 	}
 	e := &conntrack.Event{Type: conntrack.EventNew, Flow: f}
 	if destroyed {
@@ -101,17 +101,17 @@ func TestFarewell(t *testing.T) {
 	h.login()
 	h.passive()
 	h.d.happened(event(dataFlow, false, nil))
-	h.tracker.fates[dataFlow] = Inspection{
+	h.tracker.fates[dataFlow] = track.Inspection{
 		Closing: true, Ended: true, Fate: journal.Fate{Answered: true, Counted: true, Opener: 7000, Answerer: 1},
 	}
 	control := journal.Flow{Src: twoArm.Client, Dst: twoArm.VIP}
-	h.tracker.fates[control] = Inspection{}
+	h.tracker.fates[control] = track.Inspection{}
 	h.send(ftp.FromServer, "226 done\r\n221 so long\r\n")
 	h.settle()
 	if strings.Contains(h.log.String(), "session ended") {
 		t.Errorf("the session goes on:\n%s", h.log)
 	}
-	h.tracker.fates[control] = Inspection{Closing: true}
+	h.tracker.fates[control] = track.Inspection{Closing: true}
 	h.send(ftp.FromServer, "221 Goodbye.\r\n")
 	h.settle()
 	h.wantLog("end=quit", "passive_upload.count=1 passive_upload.bytes=7000")
@@ -127,12 +127,12 @@ func TestHangUp(t *testing.T) {
 	h := newHost(t, twoArm)
 	h.login()
 	control := journal.Flow{Src: twoArm.Client, Dst: twoArm.VIP}
-	h.tracker.fates[control] = Inspection{Closing: true} // one end only
+	h.tracker.fates[control] = track.Inspection{Closing: true} // one end only
 	h.d.findClosed(time.Now().Add(time.Minute))
 	if n := len(slices.Collect(h.d.Sessions())); n != 1 {
 		t.Errorf("%d sessions, want 1", n)
 	}
-	h.tracker.fates[control] = Inspection{Closing: true, Ended: true}
+	h.tracker.fates[control] = track.Inspection{Closing: true, Ended: true}
 	h.d.findClosed(time.Now())
 	if n := len(slices.Collect(h.d.Sessions())); n != 1 {
 		t.Errorf("%d sessions just after a packet, want 1", n)
@@ -154,7 +154,7 @@ func TestFailedData(t *testing.T) {
 			h.d.happened(event(dataFlow, false, nil))
 			h.d.happened(event(dataFlow, true, func(f *conntrack.Flow) {
 				f.Status = conntrack.StatusExpected
-				f.ProtoInfo.TCP = &conntrack.ProtoInfoTCP{State: tcpClose}
+				f.ProtoInfo.TCP = &conntrack.ProtoInfoTCP{State: 8}
 			}))
 		}, "backend refused the connection to 10.2.0.11:50000: nothing listens there"},
 		{"nobody came", func(h *host) {
@@ -260,7 +260,7 @@ func TestQuotaLeaks(t *testing.T) {
 		"the helper ends":     func(h *host, _ *session) { h.d.concludeAll() },
 		"timeout":             func(_ *host, s *session) { s.awaits -= moment(expectTimeout); s.impatient() },
 		"port busy":           func(h *host, _ *session) { h.tracker.busy[50000] = true; h.passive(); h.end() },
-		"no carrier":          func(h *host, _ *session) { h.tracker.fails = ErrNoCarrier; h.passive(); h.end() },
+		"no carrier":          func(h *host, _ *session) { h.tracker.fails = track.ErrNoCarrier; h.passive(); h.end() },
 		"a packet afterwards": func(h *host, s *session) { h.end(); _ = s.Open(ftp.DataConn{Port: 50001}) },
 		"opened":              func(h *host, _ *session) { h.d.happened(event(dataFlow, false, nil)) },
 	} {
@@ -323,24 +323,30 @@ func TestOpaque(t *testing.T) {
 	h.wantLog("tls=true")
 }
 
-func TestLabels(t *testing.T) {
-	labels, mask := labelBit(rules.OpaqueLabel, true)
-	// nf_tables compares native 32-bit words; on a little-endian machine bit 115 is bit 3 of byte 14.
-	if got := fmt.Sprintf("%x %x", labels, mask); got != strings.Repeat("00", 14)+"0800 "+strings.Repeat("00", 14)+"0800" {
-		t.Errorf("labels and mask %s", got)
-	}
-	if labels, _ := labelBit(rules.OpaqueLabel, false); strings.Trim(string(labels), "\x00") != "" {
-		t.Errorf("labels %x", labels)
-	}
-}
-
 func TestOutcomes(t *testing.T) {
 	for err, want := range map[error]outcome{
-		nil: outCreated, ftp.ErrPortBusy: outBusy, ErrNoCarrier: outNoCarrier, ErrNoConnection: outNoConnection,
+		nil: outCreated, ftp.ErrPortBusy: outBusy, track.ErrNoCarrier: outNoCarrier, track.ErrNoConnection: outNoConnection,
 		fmt.Errorf("x: %w", unix.ENFILE): outFull, fmt.Errorf("x: %w", unix.EMFILE): outFull, errors.New("x"): outFailed,
 	} {
 		if got := outcomeOf(err); got != want {
 			t.Errorf("%v is %s, want %s", err, outcomeNames[got], outcomeNames[want])
+		}
+	}
+}
+
+// TestEarlierIsTold has conntrack's events say what is remembered.
+func TestEarlierIsTold(t *testing.T) {
+	h := newHost(t, oneArm)
+	flow := journal.Flow{Src: at("10.2.0.99:20"), Dst: at("10.2.0.1:50001")}
+	client := at("203.0.113.9:40001")
+	active := func(f *conntrack.Flow) { f.TupleReply = track.Tuple(client, at("192.0.2.10:317")) }
+	for _, step := range []struct {
+		destroyed bool
+		want      []uint16
+	}{{false, []uint16{317}}, {true, nil}} {
+		h.d.happened(event(flow, step.destroyed, active))
+		if got := h.d.earlier.Ports(client, flow.Dst, oneArm.Backend.Addr()); !slices.Equal(got, step.want) {
+			t.Errorf("destroyed %v: the ports %v, want %v", step.destroyed, got, step.want)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/journal"
 	"ftpvip/helper/live"
+	"ftpvip/helper/observe"
 )
 
 // outcome is what became of the wish for an expectation.
@@ -165,7 +166,7 @@ func (c *counters) transferFigures() []live.Transfer {
 // queueFigures asks the kernel; where it does not say, there are none.
 func (d *Daemon) queueFigures() []live.Queue {
 	list := []live.Queue{}
-	queues, err := Queues()
+	queues, err := observe.Queues()
 	if err != nil {
 		d.log.Warn("cannot read the state of the queues", "err", err)
 	}

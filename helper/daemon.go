@@ -21,6 +21,7 @@ import (
 	"ftpvip/helper/metrics"
 	"ftpvip/helper/ratelimit"
 	"ftpvip/helper/recall"
+	"ftpvip/helper/track"
 )
 
 // Options are what a helper is told besides its configuration.
@@ -42,7 +43,7 @@ type Daemon struct {
 	view     atomic.Pointer[view]
 	sessions *table
 	flows    *flows
-	earlier  *earlier
+	earlier  *track.Earlier
 	quota    *quota
 	elders   *elders
 	spoilt   spoilt
@@ -51,7 +52,7 @@ type Daemon struct {
 	deaf     atomic.Bool  // conntrack does not tell us of its events
 
 	workers  []*worker
-	asker    Tracker // for what no packet waits for
+	asker    track.Tracker // for what no packet waits for
 	retired  chan retirement
 	drops    drops
 	stopping atomic.Bool   // sessions end here, and go on without us
@@ -63,7 +64,7 @@ func New(cfg *configs.Config, log *slog.Logger, opts Options) *Daemon {
 	limit := ratelimit.New(log.Handler())
 	d := &Daemon{
 		log: slog.New(limit), limit: limit, cfg: cfg.Helper, opts: opts, pid: os.Getpid(), started: time.Now(),
-		sessions: newTable(), flows: newFlows(), earlier: newEarlier(), quota: newQuota(), elders: newElders(), retired: make(chan retirement, maxRetired),
+		sessions: newTable(), flows: newFlows(), earlier: track.NewEarlier(), quota: newQuota(), elders: newElders(), retired: make(chan retirement, maxRetired),
 	}
 	d.view.Store(viewHere(cfg))
 	for i := range cfg.Helper.Queues {
@@ -124,11 +125,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 // start opens a queue and a conntrack socket for each, so that queues do not wait for one another.
 func (d *Daemon) start(ctx context.Context) (err error) {
-	if d.asker, err = openTracker(d.earlier); err != nil {
+	if d.asker, err = track.Open(d.earlier); err != nil {
 		return err
 	}
 	for _, w := range d.workers {
-		if w.tracker, err = openTracker(d.earlier); err != nil {
+		if w.tracker, err = track.Open(d.earlier); err != nil {
 			return err
 		}
 		w.queue, err = openQueue(ctx, w.number, &w.gone, d.log, func(q *queue, id uint32, b []byte) { d.handle(w, q, id, b) })

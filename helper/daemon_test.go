@@ -15,6 +15,7 @@ import (
 	"ftpvip/configs"
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/journal"
+	"ftpvip/helper/track"
 )
 
 // host is a daemon between a client and a backend, without a kernel.
@@ -45,11 +46,11 @@ pools:
 	return cfg
 }
 
-func newHost(t *testing.T, conn Connection) *host {
+func newHost(t *testing.T, conn track.Connection) *host {
 	t.Helper()
 	cfg := testConfig(t)
 	h := &host{
-		t: t, tracker: &fakeTracker{conn: conn, busy: map[uint16]bool{}, fates: map[journal.Flow]Inspection{}},
+		t: t, tracker: &fakeTracker{conn: conn, busy: map[uint16]bool{}, fates: map[journal.Flow]track.Inspection{}},
 		queue: &fakeQueue{t: t, verdicts: map[uint32]string{}}, log: &logBuffer{}, seq: [2]uint32{100, 200},
 	}
 	h.d = New(cfg, slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Options{})
@@ -65,7 +66,7 @@ func newHost(t *testing.T, conn Connection) *host {
 func (h *host) send(dir ftp.Direction, payload string) uint32 {
 	h.t.Helper()
 	h.id++
-	p := h.tracker.conn.paths()[dir]
+	p := pathsOf(&h.tracker.conn)[dir]
 	h.d.handle(h.worker, h.queue, h.id, segment(h.t, p.src, p.dst, h.seq[dir], h.seq[1-dir], payload))
 	h.seq[dir] += uint32(len(payload))
 	return h.id
@@ -212,7 +213,7 @@ func TestNotOurs(t *testing.T) {
 func TestEnding(t *testing.T) {
 	h := newHost(t, twoArm)
 	h.send(ftp.FromClient, "USER bob\r\n")
-	h.d.forget(Connection{ID: 99, Endpoints: ftp.Endpoints{Client: twoArm.Client, VIP: twoArm.VIP}}, endClosed)
+	h.d.forget(track.Connection{ID: 99, Endpoints: ftp.Endpoints{Client: twoArm.Client, VIP: twoArm.VIP}}, endClosed)
 	if n := h.paths(); n != 2 {
 		t.Errorf("%d paths after the ending of another connection, want 2", n)
 	}
@@ -230,7 +231,7 @@ func TestEnding(t *testing.T) {
 func TestStaleSession(t *testing.T) {
 	h := newHost(t, twoArm)
 	h.send(ftp.FromClient, "USER bob\r\n")
-	old := h.d.sessions.find(twoArm.paths()[0])
+	old := h.d.sessions.find(pathsOf(&twoArm)[0])
 	again := twoArm
 	again.ID = 77
 	s := &session{conn: again}
@@ -247,7 +248,7 @@ func TestStaleSession(t *testing.T) {
 		t.Errorf("%d paths, want 2", n)
 	}
 	again = elsewhere
-	s = h.d.sessions.find(again.paths()[0])
+	s = h.d.sessions.find(pathsOf(&again)[0])
 	if current, stale := h.d.sessions.add(&session{conn: again}); current != s || stale != nil {
 		t.Error("the other direction's packet made a second session")
 	}
@@ -291,7 +292,7 @@ func TestConcurrent(t *testing.T) {
 		q, w := &fakeQueue{t: t, verdicts: map[uint32]string{}}, newWorker(2100)
 		w.tracker = h.tracker
 		wait.Go(func() {
-			p := twoArm.paths()[dir]
+			p := pathsOf(&twoArm)[dir]
 			for i := range uint32(200) {
 				h.d.handle(w, q, i, segment(t, p.src, p.dst, 1000+i*uint32(len(text)), 1000, text))
 			}

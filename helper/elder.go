@@ -2,16 +2,11 @@ package helper
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"ftpvip/helper/ftp"
-	"ftpvip/rules/nfnl"
+	"ftpvip/helper/track"
 )
 
 // elders are the control connections that existed before the helper read their VIP's packets, by conntrack's ids: what
@@ -79,7 +74,7 @@ func (e *elders) has(id uint32) bool {
 
 // startOf is what is known of a connection whose session begins. Nobody here has read what conntrack has not seen, and
 // a connection without a carrier began before the rules were there.
-func (d *Daemon) startOf(e *Entry) ftp.Start {
+func (d *Daemon) startOf(e *track.Entry) ftp.Start {
 	switch {
 	case e.Opaque:
 		return ftp.Encrypted
@@ -102,7 +97,7 @@ func (d *Daemon) meetElders(ctx context.Context, first chan<- struct{}) {
 		case <-d.elders.due:
 		}
 		n := d.elders.expected()
-		err := listControls(ctx, d.meetElder)
+		err := track.ListControls(ctx, d.meetElder)
 		if err == nil {
 			d.elders.complete(n)
 			tried()
@@ -123,56 +118,12 @@ func (d *Daemon) meetElders(ctx context.Context, first chan<- struct{}) {
 }
 
 // meetElder notes a connection of a VIP that no session reads.
-func (d *Daemon) meetElder(c Connection) {
-	turned := c.turned()
+func (d *Daemon) meetElder(c track.Connection) {
+	turned := c.Turned()
 	v := d.view.Load()
 	switch {
 	case v.vips[c.VIP] != nil && d.sessions.find(path{c.VIP, c.Client}) == nil,
 		v.vips[turned.VIP] != nil && d.sessions.find(path{turned.VIP, turned.Client}) == nil:
 		d.elders.add(c.ID)
 	}
-}
-
-// dumpLen is as much as the kernel puts into one message of a dump (net/netlink/af_netlink.c, netlink_dump).
-const dumpLen = 1 << 15
-
-// listControls calls yield for every connection in conntrack's table that carries a helper. It keeps none of them.
-func listControls(ctx context.Context, yield func(Connection)) (err error) {
-	socket, err := nfnl.Open()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, socket.Close()) }()
-	if err := socket.Timeout(time.Second); err != nil { // a precaution: the kernel has the next part ready
-		return err
-	}
-	const seq = 1
-	var request [64]byte
-	if err := socket.Send(appendControlDump(request[:0], seq), nil); err != nil {
-		return fmt.Errorf("asking for conntrack's connections: %w", err)
-	}
-	in := make([]byte, dumpLen)
-	for ctx.Err() == nil {
-		n, err := socket.Receive(in)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil:
-			return fmt.Errorf("listing conntrack's connections: %w", os.NewSyscallError("read", err))
-		}
-		for m, rest, ok := nfnl.Next(in[:n]); ok; m, rest, ok = nfnl.Next(rest) {
-			switch {
-			case m.Seq != seq:
-			case m.Type == unix.NLMSG_DONE:
-				return nil
-			case m.Type == unix.NLMSG_ERROR:
-				return fmt.Errorf("listing conntrack's connections: %w", m.Err())
-			default:
-				if c, ok := readControl(m.Attrs); ok {
-					yield(c)
-				}
-			}
-		}
-	}
-	return ctx.Err()
 }

@@ -8,6 +8,7 @@ import (
 
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/journal"
+	"ftpvip/helper/track"
 )
 
 // ending is how a session ended.
@@ -71,7 +72,7 @@ func (s *session) farewell(e ending) {
 }
 
 // forget ends the session of a connection that conntrack has forgotten.
-func (d *Daemon) forget(c Connection, how ending) {
+func (d *Daemon) forget(c track.Connection, how ending) {
 	if s := d.sessions.remove(c); s != nil {
 		d.retire(s, how)
 	}
@@ -125,13 +126,13 @@ func (d *Daemon) close(r retirement) {
 // leaving tells whether an end that said farewell closes the connection.
 func (d *Daemon) leaving(s *session) bool {
 	in, err := d.asker.Inspect(s.conn.Client, s.conn.VIP)
-	return errors.Is(err, ErrNoConnection) || err == nil && in.Closing
+	return errors.Is(err, track.ErrNoConnection) || err == nil && in.Closing
 }
 
 // over tells whether both ends have closed the connection.
 func (d *Daemon) over(s *session) bool {
 	in, err := d.asker.Inspect(s.conn.Client, s.conn.VIP)
-	return errors.Is(err, ErrNoConnection) || err == nil && in.Ended
+	return errors.Is(err, track.ErrNoConnection) || err == nil && in.Ended
 }
 
 // settle accounts for data connections that have ended, or for all. It returns what is still open: how many
@@ -146,7 +147,7 @@ func (d *Daemon) settle(s *session, all bool) (open int, bytes uint64) {
 		}
 		in, err := d.asker.Inspect(f.Src, f.Dst)
 		switch {
-		case errors.Is(err, ErrNoConnection):
+		case errors.Is(err, track.ErrNoConnection):
 			// Its event is on the way, with the figures, and comes too late for a session that has ended.
 			if !all {
 				continue

@@ -2,19 +2,14 @@ package helper
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/mdlayher/netlink"
 	"github.com/ti-mo/conntrack"
-	"github.com/ti-mo/netfilter"
-	"golang.org/x/net/bpf"
-	"golang.org/x/sys/unix"
 
 	"ftpvip/helper/journal"
+	"ftpvip/helper/track"
 )
 
 // rewatch is the pause before listening to conntrack's events again.
@@ -41,7 +36,7 @@ func (d *Daemon) hear(ctx context.Context, ready chan struct{}) {
 
 // listen listens until something goes wrong or ctx ends.
 func (d *Daemon) listen(ctx context.Context, begun func()) error {
-	conn, err := openEvents()
+	conn, err := track.OpenEvents()
 	if err != nil {
 		return err
 	}
@@ -69,90 +64,30 @@ func (d *Daemon) listen(ctx context.Context, begun func()) error {
 	}
 }
 
-// openEvents joins the groups of new and of forgotten connections.
-func openEvents() (*netlink.Conn, error) {
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
-	if err != nil {
-		return nil, fmt.Errorf("opening a netlink socket to conntrack: %w", err)
-	}
-	filter, err := bpf.Assemble(eventFilter())
-	if err == nil {
-		// What does not fit into the buffer is lost; the sweep finds the sessions that have ended.
-		err = errors.Join(conn.SetOption(netlink.NoENOBUFS, true), conn.SetReadBuffer(4<<20), conn.SetBPF(filter),
-			conn.JoinGroup(uint32(netfilter.GroupCTNew)), conn.JoinGroup(uint32(netfilter.GroupCTDestroy)))
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("preparing the socket for conntrack's events: %w", err), conn.Close())
-	}
-	return conn, nil
-}
-
-// Layout of a message (linux/netlink.h, linux/netfilter/nfnetlink_conntrack.h).
-const (
-	offsetType  = 4  // of the message's type in struct nlmsghdr, in the machine's byte order
-	offsetAttrs = 20 // behind struct nlmsghdr and struct nfgenmsg
-	attrHeader  = 4
-
-	msgConntrackNew    = 0 // IPCTNL_MSG_CT_NEW
-	msgConntrackDelete = 2 // IPCTNL_MSG_CT_DELETE
-
-	attrStatus      = 3  // CTA_STATUS
-	attrTupleMaster = 14 // CTA_TUPLE_MASTER
-)
-
-// eventFilter lets pass what concerns us, for all connections of the host are in these groups: new connections that
-// were expected (they name their master), and forgotten ones that were expected or carry a helper, as control
-// connections do.
-func eventFilter() []bpf.Instruction {
-	kind := uint32(offsetType) // the low byte, which is the message within its subsystem
-	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
-		kind++
-	}
-	const ours = uint32(conntrack.StatusExpected | conntrack.StatusHelper)
-	return []bpf.Instruction{
-		bpf.LoadAbsolute{Off: kind, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: msgConntrackDelete, SkipTrue: 5},
-		bpf.LoadConstant{Dst: bpf.RegA, Val: offsetAttrs},
-		bpf.LoadConstant{Dst: bpf.RegX, Val: attrTupleMaster},
-		bpf.LoadExtension{Num: bpf.ExtNetlinkAttr}, // the attribute's offset, or 0
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipFalse: 8},
-		bpf.RetConstant{Val: 0},
-		bpf.LoadConstant{Dst: bpf.RegA, Val: offsetAttrs},
-		bpf.LoadConstant{Dst: bpf.RegX, Val: attrStatus},
-		bpf.LoadExtension{Num: bpf.ExtNetlinkAttr},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: 3},
-		bpf.TAX{},
-		bpf.LoadIndirect{Off: attrHeader, Size: 4}, // in network order, as the attribute is
-		bpf.JumpIf{Cond: bpf.JumpBitsNotSet, Val: ours, SkipTrue: 1},
-		bpf.RetConstant{Val: 1 << 18},
-		bpf.RetConstant{Val: 0},
-	}
-}
-
 // happened tells the session that an event concerns.
 func (d *Daemon) happened(e *conntrack.Event) {
 	f := e.Flow
 	if f == nil {
 		return
 	}
-	flow := journal.Flow{Src: source(f.TupleOrig), Dst: destination(f.TupleOrig)}
+	flow := journal.Flow{Src: track.Source(f.TupleOrig), Dst: track.Destination(f.TupleOrig)}
 	switch e.Type {
 	case conntrack.EventNew:
-		d.earlier.add(f)
-		d.dataOpened(path{destination(f.TupleMaster), source(f.TupleMaster)}, flow)
+		d.earlier.Add(f)
+		d.dataOpened(path{track.Destination(f.TupleMaster), track.Source(f.TupleMaster)}, flow)
 	case conntrack.EventDestroy:
-		d.earlier.remove(f)
+		d.earlier.Remove(f)
 		if s := d.flows.take(flow); s != nil {
-			fate := inspect(f).Fate
+			fate := track.InspectionOf(f).Fate
 			fate.Gone = true
 			d.dataClosed(s, flow, fate, time.Now())
 			return
 		}
 		if !f.Status.Expected() {
 			d.elders.remove(f.ID)
-			c := connectionOf(f)
+			c := track.ConnectionOf(f)
 			d.forget(c, endClosed)
-			d.forget(c.turned(), endClosed)
+			d.forget(c.Turned(), endClosed)
 		}
 	case conntrack.EventUnknown, conntrack.EventUpdate, conntrack.EventExpNew, conntrack.EventExpDestroy:
 	}

@@ -9,48 +9,49 @@ import (
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/journal"
 	"ftpvip/helper/packet"
+	"ftpvip/helper/track"
 )
 
 // fakeTracker is a conntrack with one connection.
 type fakeTracker struct {
 	mu      sync.Mutex
-	conn    Connection
+	conn    track.Connection
 	lookups int
 	opened  []ftp.DataConn
 	busy    map[uint16]bool
 	fails   error // what Expect answers
 	lost    error // what Lookup answers
-	fates   map[journal.Flow]Inspection
+	fates   map[journal.Flow]track.Inspection
 	opaque  []bool
-	ended   []Connection
-	entry   *Connection // of conn, where it is not the same
-	picked  bool        // conntrack did not see the beginning
+	ended   []track.Connection
+	entry   *track.Connection // of conn, where it is not the same
+	picked  bool              // conntrack did not see the beginning
 }
 
-func (f *fakeTracker) Lookup(src, dst netip.AddrPort) (Entry, error) {
+func (f *fakeTracker) Lookup(src, dst netip.AddrPort) (track.Entry, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lookups++
 	if f.lost != nil {
-		return Entry{}, f.lost
+		return track.Entry{}, f.lost
 	}
-	for _, p := range f.conn.paths() {
+	for _, p := range pathsOf(&f.conn) {
 		if (path{src, dst}) == p {
-			e := Entry{Connection: f.conn, Carrier: true, Midstream: f.picked}
+			e := track.Entry{Connection: f.conn, Carrier: true, Midstream: f.picked}
 			if f.entry != nil {
 				e.Connection = *f.entry
 			}
 			return e, nil
 		}
 	}
-	return Entry{}, ErrNoConnection
+	return track.Entry{}, track.ErrNoConnection
 }
 
-func (f *fakeTracker) Expect(c Connection, d ftp.DataConn) error {
+func (f *fakeTracker) Expect(c track.Connection, d ftp.DataConn) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if c != f.conn {
-		return ErrNoConnection
+		return track.ErrNoConnection
 	}
 	if f.fails != nil {
 		return f.fails
@@ -62,23 +63,23 @@ func (f *fakeTracker) Expect(c Connection, d ftp.DataConn) error {
 	return nil
 }
 
-func (f *fakeTracker) Inspect(src, dst netip.AddrPort) (Inspection, error) {
+func (f *fakeTracker) Inspect(src, dst netip.AddrPort) (track.Inspection, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if in, ok := f.fates[journal.Flow{Src: src, Dst: dst}]; ok {
 		return in, nil
 	}
-	return Inspection{}, ErrNoConnection
+	return track.Inspection{}, track.ErrNoConnection
 }
 
-func (f *fakeTracker) SetOpaque(_ Connection, opaque bool) error {
+func (f *fakeTracker) SetOpaque(_ track.Connection, opaque bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.opaque = append(f.opaque, opaque)
 	return nil
 }
 
-func (f *fakeTracker) End(c Connection) error {
+func (f *fakeTracker) End(c track.Connection) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ended = append(f.ended, c)

@@ -12,6 +12,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"ftpvip/configs"
+	"ftpvip/helper/observe"
 )
 
 // lookEvery is how often the host's state is looked at.
@@ -145,7 +146,7 @@ func (d *Daemon) feedAll(ctx context.Context) {
 
 // feed feeds the watchdog, if every loop does its work.
 func (d *Daemon) feed(dog *watchdog, now time.Time) {
-	queues, err := Queues()
+	queues, err := observe.Queues()
 	if err != nil {
 		d.log.Warn("cannot read the state of the queues", "err", err)
 	}
@@ -159,7 +160,7 @@ func (d *Daemon) feed(dog *watchdog, now time.Time) {
 
 // stuck lists the queues whose loop is at one packet for long, or has had packets waiting for it since the last time
 // and took none. A loop that waits for a packet is well.
-func (w *watchdog) stuck(now time.Time, workers []*worker, queues map[uint16]QueueState) (stuck []uint16) {
+func (w *watchdog) stuck(now time.Time, workers []*worker, queues map[uint16]observe.QueueState) (stuck []uint16) {
 	pulses := make([]pulse, 0, len(workers))
 	for i, worker := range workers {
 		p := pulse{handled: worker.handled.Load(), waiting: queues[worker.number].Waiting > 0}

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/bpf"
-
 	"ftpvip/configs"
 	"ftpvip/helper/ftp"
+	"ftpvip/helper/observe"
+	"ftpvip/helper/track"
 )
 
 func TestStuck(t *testing.T) {
@@ -22,49 +22,32 @@ func TestStuck(t *testing.T) {
 	tests := []struct {
 		name          string
 		busy          time.Duration // the current packet's handling, so far
-		before, after QueueState
+		before, after observe.QueueState
 		took          uint64 // packets between the two looks
 		want          bool
 	}{
 		{name: "idle"},
-		{name: "at work", busy: time.Second, before: QueueState{Waiting: 5}, after: QueueState{Waiting: 7}, took: 100},
+		{name: "at work", busy: time.Second, before: observe.QueueState{Waiting: 5}, after: observe.QueueState{Waiting: 7}, took: 100},
 		{name: "stuck in a packet", busy: time.Minute, want: true},
-		{name: "does not come back for more", before: QueueState{Waiting: 5}, after: QueueState{Waiting: 5}, want: true},
-		{name: "a packet has just come", after: QueueState{Waiting: 1}},
-		{name: "packets came and went", before: QueueState{Waiting: 1}, took: 1},
+		{name: "does not come back for more", before: observe.QueueState{Waiting: 5}, after: observe.QueueState{Waiting: 5}, want: true},
+		{name: "a packet has just come", after: observe.QueueState{Waiting: 1}},
+		{name: "packets came and went", before: observe.QueueState{Waiting: 1}, took: 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := &worker{number: 7}
 			dog := &watchdog{limit: limit}
-			if got := dog.stuck(now, []*worker{w}, map[uint16]QueueState{7: tt.before}); len(got) > 0 {
+			if got := dog.stuck(now, []*worker{w}, map[uint16]observe.QueueState{7: tt.before}); len(got) > 0 {
 				t.Fatalf("stuck at once: %v", got)
 			}
 			w.handled.Add(tt.took)
 			if tt.busy > 0 {
 				w.busy.Store(now.Add(-tt.busy).UnixNano())
 			}
-			if got := dog.stuck(now, []*worker{w}, map[uint16]QueueState{7: tt.after}); (len(got) > 0) != tt.want {
+			if got := dog.stuck(now, []*worker{w}, map[uint16]observe.QueueState{7: tt.after}); (len(got) > 0) != tt.want {
 				t.Errorf("stuck %v, want %t", got, tt.want)
 			}
 		})
-	}
-}
-
-// The filter lets pass what concerns us. The extension that finds attributes is the kernel's own, so only the rest
-// can be tested here; the end-to-end tests see the whole.
-func TestEventFilter(t *testing.T) {
-	if _, err := bpf.Assemble(eventFilter()); err != nil {
-		t.Error(err)
-	}
-	for i, in := range eventFilter() {
-		if j, ok := in.(bpf.JumpIf); ok {
-			for _, skip := range []uint8{j.SkipTrue, j.SkipFalse} {
-				if i+1+int(skip) >= len(eventFilter()) {
-					t.Errorf("%d: %s jumps out of the program", i, in)
-				}
-			}
-		}
 	}
 }
 
@@ -156,14 +139,14 @@ func (quietQueue) replace(uint32, []byte) error { return nil }
 
 // BenchmarkHandle is one passed packet of a running session: a command or a reply that is not acted on.
 func BenchmarkHandle(b *testing.B) {
-	for name, conn := range map[string]Connection{"IPv4": twoArm, "IPv6": twoArm6} {
+	for name, conn := range map[string]track.Connection{"IPv4": twoArm, "IPv6": twoArm6} {
 		for _, tls := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%s/tls=%t", name, tls), func(b *testing.B) { benchmarkHandle(b, conn, tls) })
 		}
 	}
 }
 
-func benchmarkHandle(b *testing.B, conn Connection, tls bool) {
+func benchmarkHandle(b *testing.B, conn track.Connection, tls bool) {
 	t := &testing.T{}
 	h := newHost(t, conn)
 	h.login()
@@ -176,7 +159,7 @@ func benchmarkHandle(b *testing.B, conn Connection, tls bool) {
 		texts = [2]string{"\x17\x03\x03\x00\x05hello", "\x17\x03\x03\x00\x05world"}
 	}
 	var packets [2][]byte
-	paths := conn.paths()
+	paths := pathsOf(&conn)
 	for dir, text := range texts {
 		packets[dir] = segment(t, paths[dir].src, paths[dir].dst, h.seq[dir], h.seq[1-dir], text)
 	}

@@ -12,6 +12,7 @@ import (
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/journal"
 	"ftpvip/helper/packet"
+	"ftpvip/helper/track"
 )
 
 // maxIdleBytes is what an idle session may keep of the heap, all that is kept because of it included: 10,000 of them
@@ -24,16 +25,16 @@ type crowdTracker struct {
 	backend, vip netip.AddrPort
 }
 
-func (t *crowdTracker) Lookup(src, dst netip.AddrPort) (Entry, error) {
+func (t *crowdTracker) Lookup(src, dst netip.AddrPort) (track.Entry, error) {
 	client := src
 	if src == t.vip {
 		client = dst
 	}
 	ends := ftp.Endpoints{Client: client, VIP: t.vip, Backend: t.backend, Seen: client}
-	return Entry{Connection: Connection{ID: uint32(client.Port()), Endpoints: ends}, Carrier: true}, nil
+	return track.Entry{Connection: track.Connection{ID: uint32(client.Port()), Endpoints: ends}, Carrier: true}, nil
 }
 
-func (t *crowdTracker) Expect(Connection, ftp.DataConn) error { return nil }
+func (t *crowdTracker) Expect(track.Connection, ftp.DataConn) error { return nil }
 
 // silentQueue takes every verdict.
 type silentQueue struct{}
@@ -94,7 +95,7 @@ func TestMemoryOfIdleSessions(t *testing.T) {
 		conn, _ := tracker.Lookup(client, tracker.backend)
 		seq := [2]uint32{1000, 2000}
 		for id, l := range dialogue {
-			p := conn.paths()[l.dir]
+			p := pathsOf(&conn.Connection)[l.dir]
 			b = rawSegment(b, p.src, p.dst, seq[l.dir], seq[1-l.dir], l.line)
 			seq[l.dir] += uint32(len(l.line))
 			d.handle(w, silentQueue{}, uint32(id), b)
@@ -174,7 +175,7 @@ func TestMemoryAfterMuchTalk(t *testing.T) {
 		seq := [2]uint32{1000, 2000}
 		say := func(dir ftp.Direction, text string) {
 			for ; text != ""; text = text[min(len(text), 1400):] {
-				p, part := conn.paths()[dir], text[:min(len(text), 1400)]
+				p, part := pathsOf(&conn.Connection)[dir], text[:min(len(text), 1400)]
 				b = rawSegment(b, p.src, p.dst, seq[dir], seq[1-dir], part)
 				seq[dir] += uint32(len(part))
 				d.handle(w, silentQueue{}, 1, b)

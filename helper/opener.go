@@ -10,6 +10,7 @@ import (
 
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/journal"
+	"ftpvip/helper/track"
 )
 
 // expectTimeout is how long the kernel waits for an announced data connection: what both carriers have as their
@@ -22,7 +23,7 @@ var errQuota = fmt.Errorf("%w: helper.max_data_per_client or helper.max_data", f
 // Open implements ftp.Opener. It is called by the engine, with the session locked.
 func (s *session) Open(c ftp.DataConn) error {
 	if s.ended {
-		return ErrNoConnection
+		return track.ErrNoConnection
 	}
 	count := &s.daemon.count.expectations
 	if s.repeats(c) {
@@ -71,9 +72,9 @@ func outcomeOf(err error) outcome {
 		return outCreated
 	case errors.Is(err, ftp.ErrPortBusy):
 		return outBusy
-	case errors.Is(err, ErrNoCarrier):
+	case errors.Is(err, track.ErrNoCarrier):
 		return outNoCarrier
-	case errors.Is(err, ErrNoConnection):
+	case errors.Is(err, track.ErrNoConnection):
 		return outNoConnection
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOMEM):
 		// EMFILE: nf_conntrack_expect_max is reached (net/netfilter/nf_conntrack_expect.c).

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"ftpvip/helper/nfqueue"
+	"ftpvip/helper/observe"
 )
 
 // maxQueued is how many packets may wait in one queue for their verdicts. Where it is full the kernel drops,
@@ -54,7 +55,7 @@ func bindError(number uint16, err error) error {
 	}
 	who := "to find it, as root: ss --netlink --processes | grep -w $(awk '$1 == " + strconv.Itoa(int(number)) +
 		" {print $2}' /proc/net/netfilter/nfnetlink_queue)"
-	if name, pid, ok := queueOwner(number); ok {
+	if name, pid, ok := observe.QueueOwner(number); ok {
 		who = fmt.Sprintf("it is %s, process %d", name, pid)
 	}
 	return fmt.Errorf("binding to queue %d: %w: %s; stop it, or choose another helper.first_queue and apply", number, err, who)

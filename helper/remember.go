@@ -5,14 +5,15 @@ import (
 
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/recall"
+	"ftpvip/helper/track"
 )
 
 const _ = uint(recall.MaxLen - ftp.MaxMemory) // every memory fits
 
 // memoryKey is what a session's memory is found by. conntrack's id tells it from later connections of the same ends.
-func (c *Connection) memoryKey() (k recall.Key) {
+func memoryKey(c *track.Connection) (k recall.Key) {
 	b := binary.BigEndian.AppendUint32(k[:0], c.ID)
-	for _, p := range c.paths() {
+	for _, p := range pathsOf(c) {
 		pair := p.key()
 		b = append(b, pair[:]...)
 	}
@@ -23,7 +24,7 @@ func (c *Connection) memoryKey() (k recall.Key) {
 // and not when it is made, because of two that are made for one connection one is thrown away.
 func (s *session) remind() {
 	s.reminded = true
-	s.slot = s.daemon.opts.Memory.Claim(s.conn.memoryKey(), func(memory []byte) {
+	s.slot = s.daemon.opts.Memory.Claim(memoryKey(&s.conn), func(memory []byte) {
 		if s.start == ftp.Midway {
 			s.engine.Recall(memory) // or not: then it goes on with less knowledge
 		}
@@ -38,7 +39,7 @@ func (s *session) remember() {
 		return
 	}
 	var buf [ftp.MaxMemory]byte
-	key := s.conn.memoryKey()
+	key := memoryKey(&s.conn)
 	slot, err := m.Write(s.slot, &key, s.engine.Memory(buf[:0]))
 	s.slot = slot
 	if err != nil {

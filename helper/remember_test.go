@@ -65,7 +65,7 @@ func TestKilledWithinLine(t *testing.T) {
 			next.want(next.send(ftp.FromServer, "200 ok\r\n"), "accept")
 			next.d.forget(next.tracker.conn, endClosed)
 			next = killed(t, next, path)
-			if n := next.d.opts.Memory.Claim(next.tracker.conn.memoryKey(), func([]byte) {}); n != 0 {
+			if n := next.d.opts.Memory.Claim(memoryKey(&next.tracker.conn), func([]byte) {}); n != 0 {
 				t.Error("the memory of a session that has ended is left")
 			}
 		})

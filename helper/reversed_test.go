@@ -1,31 +1,15 @@
 package helper
 
 import (
-	"errors"
-	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/ti-mo/conntrack"
-	"golang.org/x/sys/unix"
 
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/journal"
+	"ftpvip/helper/track"
 )
-
-// entryOfBackwards is what conntrack has of the connection backwards: the backend is the original source.
-var entryOfBackwards = Connection{ID: 1, Endpoints: ftp.Endpoints{
-	Client: at("10.2.0.11:21"), VIP: at("203.0.113.9:40000"), Backend: at("203.0.113.9:40000"), Seen: at("192.0.2.10:21"),
-}}
-
-func TestTurned(t *testing.T) {
-	if got := entryOfBackwards.turned(); got != backwards {
-		t.Errorf("%+v, want %+v", got, backwards)
-	}
-	if got := entryOfBackwards.turned().turned(); got != entryOfBackwards {
-		t.Errorf("turned twice it is %+v", got)
-	}
-}
 
 func TestFind(t *testing.T) {
 	elsewhere := entryOfBackwards
@@ -34,8 +18,8 @@ func TestFind(t *testing.T) {
 	stranger.Client, stranger.Seen = at("10.2.0.99:21"), at("192.0.2.10:2121")
 	for _, tt := range []struct {
 		name  string
-		entry Connection
-		want  Connection
+		entry track.Connection
+		want  track.Connection
 		vip   bool
 		stray bool
 	}{
@@ -71,13 +55,13 @@ func TestReversed(t *testing.T) {
 	}
 	flow := journal.Flow{Src: at("203.0.113.9:40007"), Dst: at("192.0.2.10:50000")}
 	h.d.happened(&conntrack.Event{Type: conntrack.EventNew, Flow: &conntrack.Flow{
-		TupleOrig: tuple(flow.Src, flow.Dst), TupleMaster: backwards.original(),
+		TupleOrig: track.Tuple(flow.Src, flow.Dst), TupleMaster: backwards.Original(),
 	}})
 	if got := h.d.count.opened.Load(); got != 1 {
 		t.Errorf("%d data connections opened, want 1", got)
 	}
 	h.d.happened(&conntrack.Event{Type: conntrack.EventDestroy, Flow: &conntrack.Flow{
-		ID: 1, TupleOrig: tuple(backwards.Backend, backwards.Seen), TupleReply: tuple(backwards.Client, backwards.VIP),
+		ID: 1, TupleOrig: track.Tuple(backwards.Backend, backwards.Seen), TupleReply: track.Tuple(backwards.Client, backwards.VIP),
 	}})
 	if n := h.paths(); n != 0 {
 		t.Errorf("%d paths are left of it", n)
@@ -89,7 +73,7 @@ func TestStray(t *testing.T) {
 	stray := backwards
 	stray.VIP = at("192.0.2.10:2121")
 	h := newHost(t, stray)
-	entry := stray.turned()
+	entry := stray.Turned()
 	h.tracker.entry = &entry
 	h.want(h.send(ftp.FromServer, "226 done\r\n"), "drop")
 	if len(h.tracker.ended) != 1 || h.paths() != 0 {
@@ -101,48 +85,4 @@ func TestStray(t *testing.T) {
 	if !strings.Contains(h.log.String(), "source_group") {
 		t.Errorf("the log does not say what to do: %s", h.log)
 	}
-}
-
-// TestExpectReversed has the kernel take expectations of a reversed connection, and find them again.
-func TestExpectReversed(t *testing.T) {
-	inEmptyNamespace(t, func() error {
-		tracker, err := OpenTracker()
-		if err != nil {
-			return err
-		}
-		defer func() { _ = tracker.Close() }()
-		k := tracker.(*kernelTracker)
-		if err := enterControl(k.conn, entryOfBackwards); err != nil {
-			return err
-		}
-		entry, err := tracker.Lookup(backwards.VIP, backwards.Client)
-		if err != nil {
-			return err
-		}
-		found := entry.turned()
-		found.ID = backwards.ID
-		if found != backwards {
-			t.Errorf("found %+v", found)
-		}
-		for _, d := range []ftp.DataConn{
-			{Passive: true, Port: 50000, To: at("10.2.0.11:50000")}, {Port: 40001, To: at("203.0.113.9:40001")},
-		} {
-			e := expectation(backwards, d)
-			if err := errors.Join(tracker.Expect(backwards, d), tracker.Expect(backwards, d)); err != nil {
-				t.Errorf("%+v: %v", d, err)
-			}
-			if got, err := k.expecter.get(&e); err != nil || got != announcedBy(&e) {
-				t.Errorf("%+v: %+v, %v; want %+v", d, got, err, announcedBy(&e))
-			}
-		}
-		if err := tracker.SetOpaque(backwards, true); err != nil && !errors.Is(err, ErrNoLabels) {
-			t.Error(err)
-		}
-		gone := backwards
-		gone.Client = netip.AddrPortFrom(gone.Client.Addr(), 9)
-		if err := tracker.End(gone); !errors.Is(err, ErrNoConnection) && !errors.Is(err, unix.ENOENT) {
-			t.Errorf("ending none: %v", err)
-		}
-		return nil
-	})
 }

@@ -14,6 +14,7 @@ import (
 	"ftpvip/helper/journal"
 	"ftpvip/helper/packet"
 	"ftpvip/helper/recall"
+	"ftpvip/helper/track"
 )
 
 // verdicts is the border to a queue: what may become of a packet. The functions are called once for each
@@ -35,9 +36,9 @@ func (d *Daemon) time(m moment) time.Time { return d.started.Add(time.Duration(m
 // queues at the same time. There are thousands of them, most of them idle.
 type session struct {
 	daemon  *Daemon
-	conn    Connection
+	conn    track.Connection
 	target  *target
-	tracker Tracker
+	tracker track.Tracker
 	begun   moment
 	seen    atomic.Int64 // the moment when the last packet came; read without the lock
 
@@ -78,7 +79,7 @@ type heldPacket struct {
 	urgent bool          // differs from what the kernel has
 }
 
-func newSession(d *Daemon, tracker Tracker, conn Connection, vip *vipView, start ftp.Start, now time.Time) *session {
+func newSession(d *Daemon, tracker track.Tracker, conn track.Connection, vip *vipView, start ftp.Start, now time.Time) *session {
 	s := &session{
 		daemon: d, conn: conn, target: vip.target(conn.Backend), tracker: tracker, begun: d.moment(now), start: start,
 	}

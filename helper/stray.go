@@ -1,9 +1,11 @@
 package helper
 
+import "ftpvip/helper/track"
+
 // endStray ends a connection that conntrack picked up from a server's packet, and that has another source now than the VIP:
 // its client cannot take the packets, and they are not to pass unread.
-func (d *Daemon) endStray(tracker Tracker, c Connection) {
-	turned := c.turned()
+func (d *Daemon) endStray(tracker track.Tracker, c track.Connection) {
+	turned := c.Turned()
 	log := d.log.With("backend", turned.Backend, "client", turned.Client, "source", turned.VIP)
 	if err := tracker.End(c); err != nil {
 		log.Warn("packets of a session are dropped: conntrack lost it, and it cannot be ended", "err", err)

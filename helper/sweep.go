@@ -3,6 +3,8 @@ package helper
 import (
 	"errors"
 	"time"
+
+	"ftpvip/helper/track"
 )
 
 const (
@@ -34,7 +36,7 @@ func (d *Daemon) sweep(w *sweeper, now time.Time) {
 			continue
 		}
 		c, err := d.asker.Lookup(s.conn.VIP, s.conn.Client)
-		if errors.Is(err, ErrNoConnection) || err == nil && c.ID != s.conn.ID { // its ports may be another's by now
+		if errors.Is(err, track.ErrNoConnection) || err == nil && c.ID != s.conn.ID { // its ports may be another's by now
 			d.forget(s.conn, endLost)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"ftpvip/helper/journal"
+	"ftpvip/helper/track"
 )
 
 // path is what identifies a packet of a connection: after NAT, a connection has one for each direction, and
@@ -17,13 +18,13 @@ type path struct {
 	src, dst netip.AddrPort
 }
 
-// paths of a connection: from the client to the backend, from the VIP to the client.
-func (c *Connection) paths() [2]path {
+// pathsOf are those of a connection: from the client to the backend, from the VIP to the client.
+func pathsOf(c *track.Connection) [2]path {
 	return [2]path{{c.Seen, c.Backend}, {c.VIP, c.Client}}
 }
 
-// has tells whether a path is one of the connection's.
-func (c *Connection) has(p path) bool {
+// hasPath tells whether a path is one of the connection's.
+func hasPath(c *track.Connection, p path) bool {
 	return p.src == c.VIP && p.dst == c.Client || p.src == c.Seen && p.dst == c.Backend
 }
 
@@ -79,15 +80,15 @@ func (t *table) find(p path) *session {
 	x.mu.RLock()
 	s := x.sessions[h]
 	x.mu.RUnlock()
-	if s == nil || !s.conn.has(p) {
+	if s == nil || !hasPath(&s.conn, p) {
 		return nil
 	}
 	return s
 }
 
 // hashes of a connection's paths.
-func (t *table) hashes(c *Connection) (list [2]hash) {
-	for i, p := range c.paths() {
+func (t *table) hashes(c *track.Connection) (list [2]hash) {
+	for i, p := range pathsOf(c) {
 		list[i] = p.hash(t.seed)
 	}
 	return list
@@ -139,7 +140,7 @@ func (t *table) add(s *session) (current *session, stale []*session) {
 }
 
 // remove takes the session with a client-side path out, if it has that conntrack id (0: any).
-func (t *table) remove(c Connection) *session {
+func (t *table) remove(c track.Connection) *session {
 	s := t.find(path{c.VIP, c.Client})
 	if s == nil || (c.ID != 0 && s.conn.ID != c.ID) || !t.delete(s) {
 		return nil

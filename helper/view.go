@@ -7,6 +7,7 @@ import (
 
 	"ftpvip/configs"
 	"ftpvip/helper/ftp"
+	"ftpvip/helper/track"
 )
 
 // view is a configuration as the helper looks at it: by the addresses that packets carry.
@@ -58,11 +59,11 @@ func newView(cfg *configs.Config) *view {
 }
 
 // find finds the VIP of an entry of conntrack's, and the connection that it stands for. The VIP is nil where there is none.
-func (v *view) find(entry Connection) (Connection, *vipView) {
+func (v *view) find(entry track.Connection) (track.Connection, *vipView) {
 	if vip := v.vips[entry.VIP]; vip != nil {
 		return entry, vip
 	}
-	if turned := entry.turned(); v.vips[turned.VIP] != nil {
+	if turned := entry.Turned(); v.vips[turned.VIP] != nil {
 		return turned, v.vips[turned.VIP]
 	}
 	return entry, nil

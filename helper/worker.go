@@ -9,13 +9,14 @@ import (
 	"ftpvip/helper/fair"
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/packet"
+	"ftpvip/helper/track"
 )
 
 // worker is the loop of one queue.
 type worker struct {
 	number  uint16
 	queue   *queue
-	tracker Tracker
+	tracker track.Tracker
 	out     []ftp.Verdict // of the current packet; reused
 	shares  *fair.Shares
 	idle    moment // since when it has waited for the current packet
@@ -110,10 +111,10 @@ func (d *Daemon) check(err error) {
 
 // begin makes the session of a packet that belongs to none. It returns nil and the reason where the packet is none of
 // ours. The packet is taken by value: a pointer would let every packet escape to the heap.
-func (d *Daemon) begin(tracker Tracker, p packet.Packet, now time.Time) (*session, unread) {
+func (d *Daemon) begin(tracker track.Tracker, p packet.Packet, now time.Time) (*session, unread) {
 	entry, err := tracker.Lookup(p.Src, p.Dst)
 	switch {
-	case errors.Is(err, ErrNoConnection):
+	case errors.Is(err, track.ErrNoConnection):
 		return nil, unreadNoConnection
 	case err != nil:
 		d.log.Warn("a packet is dropped, for TCP to send it again: conntrack cannot be asked about it",

@@ -13,6 +13,7 @@ import (
 	"github.com/ti-mo/conntrack"
 
 	"ftpvip/configs"
+	"ftpvip/helper/track"
 )
 
 // Kind is what a connection is to a session.
@@ -95,12 +96,12 @@ func (f *finder) add(v *configs.VIP, b *configs.Backend, vip, backend netip.Addr
 func (f *finder) learn(flows []conntrack.Flow) {
 	for i := range flows {
 		orig, reply := &flows[i].TupleOrig, &flows[i].TupleReply
-		key := [2]netip.AddrPort{source(orig), destination(orig)}
+		key := [2]netip.AddrPort{track.Source(*orig), track.Destination(*orig)}
 		switch {
-		case f.vips[destination(orig)]:
-			f.controls[key] = endpoints{destination(orig), source(reply)}
+		case f.vips[track.Destination(*orig)]:
+			f.controls[key] = endpoints{track.Destination(*orig), track.Source(*reply)}
 		case f.reversed(&flows[i]):
-			f.controls[key] = endpoints{destination(reply), source(orig)}
+			f.controls[key] = endpoints{track.Destination(*reply), track.Source(*orig)}
 		}
 	}
 }
@@ -108,7 +109,7 @@ func (f *finder) learn(flows []conntrack.Flow) {
 // kind tells what a connection is to the backends. Conntrack names the control connection of each data connection that
 // was expected, also after the control connection has gone; then the backend's address must do.
 func (f *finder) kind(flow *conntrack.Flow) kind {
-	vip, backend := destination(&flow.TupleOrig), source(&flow.TupleReply)
+	vip, backend := track.Destination(flow.TupleOrig), track.Source(flow.TupleReply)
 	if f.backends[endpoints{vip, backend}] || f.reversed(flow) {
 		return control
 	}
@@ -117,7 +118,7 @@ func (f *finder) kind(flow *conntrack.Flow) kind {
 			return data
 		}
 	}
-	from, at := source(&flow.TupleMaster), destination(&flow.TupleMaster)
+	from, at := track.Source(flow.TupleMaster), track.Destination(flow.TupleMaster)
 	if of, known := f.controls[[2]netip.AddrPort{from, at}]; known {
 		if f.backends[of] {
 			return data
@@ -139,15 +140,7 @@ func (f *finder) kind(flow *conntrack.Flow) kind {
 // reversed tells whether a control connection of the backends began with the server's packet in conntrack's eyes. Then
 // a source group has given it the VIP's address.
 func (f *finder) reversed(flow *conntrack.Flow) bool {
-	return f.backends[endpoints{destination(&flow.TupleReply), source(&flow.TupleOrig)}]
-}
-
-func source(t *conntrack.Tuple) netip.AddrPort {
-	return netip.AddrPortFrom(t.IP.SourceAddress, t.Proto.SourcePort)
-}
-
-func destination(t *conntrack.Tuple) netip.AddrPort {
-	return netip.AddrPortFrom(t.IP.DestinationAddress, t.Proto.DestinationPort)
+	return f.backends[endpoints{track.Destination(flow.TupleReply), track.Source(flow.TupleOrig)}]
 }
 
 // States of linux/netfilter/nf_conntrack_tcp.h.

@@ -9,6 +9,7 @@ import (
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
+	"ftpvip/helper/track"
 	"ftpvip/rules"
 )
 
@@ -87,14 +88,14 @@ func (k *realKernel) label(f *conntrack.Flow) (bool, error) {
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EOPNOTSUPP):
 		return false, nil
 	}
-	return false, fmt.Errorf("marking the connection %s to %s: %w", source(&f.TupleOrig), destination(&f.TupleOrig), err)
+	return false, fmt.Errorf("marking the connection %s to %s: %w", track.Source(f.TupleOrig), track.Destination(f.TupleOrig), err)
 }
 
 // forget deletes a connection from conntrack, with what it expects.
 func (k *realKernel) forget(f *conntrack.Flow) error {
 	err := k.conn.Delete(conntrack.Flow{ID: f.ID, TupleOrig: f.TupleOrig, TupleReply: f.TupleReply})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("deleting the connection %s to %s: %w", source(&f.TupleOrig), destination(&f.TupleOrig), err)
+		return fmt.Errorf("deleting the connection %s to %s: %w", track.Source(f.TupleOrig), track.Destination(f.TupleOrig), err)
 	}
 	return nil
 }

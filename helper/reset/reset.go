@@ -12,6 +12,7 @@ import (
 
 	"ftpvip/configs"
 	"ftpvip/helper/packet"
+	"ftpvip/helper/track"
 )
 
 // Ended is what Reset ended.
@@ -128,8 +129,8 @@ func (e *ending) round(flows []*conntrack.Flow, first bool) error {
 			from, to netip.AddrPort
 			syn      packet.Flags
 		}{
-			{destination(&f.TupleOrig), source(&f.TupleOrig), packet.SYN | packet.ACK},
-			{destination(&f.TupleReply), source(&f.TupleReply), packet.SYN},
+			{track.Destination(f.TupleOrig), track.Source(f.TupleOrig), packet.SYN | packet.ACK},
+			{track.Destination(f.TupleReply), track.Source(f.TupleReply), packet.SYN},
 		} {
 			kinds := []packet.Flags{packet.ACK}
 			if first {

@@ -11,6 +11,7 @@ import (
 
 	"ftpvip/configs"
 	"ftpvip/helper/packet"
+	"ftpvip/helper/track"
 )
 
 var (
@@ -87,7 +88,7 @@ func TestFallbackPool(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if got := newFinder(cfg, []configs.Ref{tt.ref}).kind(&tt.flow); got != tt.want {
-			t.Errorf("%s, at %s: %d, want %d", tt.ref, source(&tt.flow.TupleReply), got, tt.want)
+			t.Errorf("%s, at %s: %d, want %d", tt.ref, track.Source(tt.flow.TupleReply), got, tt.want)
 		}
 	}
 	cfg.Pools[0].Fallback = nil

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"ftpvip/configs"
-	"ftpvip/helper"
 	"ftpvip/helper/ftp"
+	"ftpvip/helper/track"
 	"ftpvip/tests/lab"
 )
 
@@ -52,10 +52,10 @@ func noRoomFor(t *testing.T, f *farm, e *ends, outcome, remedy string) {
 }
 
 // tracker asks the balancer's conntrack.
-func (f *farm) tracker(t *testing.T) (tracker helper.Tracker) {
+func (f *farm) tracker(t *testing.T) (tracker track.Tracker) {
 	t.Helper()
 	must(t, f.Balancer.Do(func() (err error) {
-		tracker, err = helper.OpenTracker()
+		tracker, err = track.Open(track.NewEarlier())
 		return err
 	}))
 	t.Cleanup(func() { must(t, tracker.Close()) })

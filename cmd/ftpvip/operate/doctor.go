@@ -7,8 +7,8 @@ import (
 
 	"ftpvip/cmd/ftpvip/report"
 	"ftpvip/configs"
-	"ftpvip/helper"
 	"ftpvip/helper/carrier"
+	"ftpvip/helper/observe"
 	"ftpvip/rules"
 	"ftpvip/rules/doctor"
 	"ftpvip/rules/doctor/host"
@@ -101,7 +101,7 @@ func (o *Operator) askKernel(ctx context.Context, facts *doctor.Facts) error {
 	if err := o.askTable(facts); err != nil {
 		return err
 	}
-	flows, err := helper.Flows(ctx, cfg)
+	flows, err := observe.Flows(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"ftpvip/configs"
-	"ftpvip/helper"
 	"ftpvip/helper/carrier"
+	"ftpvip/helper/observe"
 	"ftpvip/helper/reset"
 	"ftpvip/rules/bind"
 	"ftpvip/rules/change"
@@ -57,7 +57,7 @@ func (hostSessions) Count(cfg *configs.Config, ref configs.Ref) (int, error) {
 }
 
 func (hostSessions) Connections(cfg *configs.Config) (map[netip.AddrPort]map[netip.AddrPort]int, error) {
-	return helper.ControlConnections(cfg)
+	return observe.ControlConnections(cfg)
 }
 
 func (hostSessions) Reset(ctx context.Context, cfg *configs.Config, refs []configs.Ref) (reset.Ended, error) {
@@ -79,7 +79,7 @@ func (hostClock) Boot() (string, error) {
 
 // Seen is what only root may read of the kernel.
 type Seen struct {
-	queues    map[uint16]helper.QueueState
+	queues    map[uint16]observe.QueueState
 	legacy    []string
 	queuesErr error
 	legacyErr error
@@ -87,7 +87,7 @@ type Seen struct {
 
 // Look reads it, for the commands that show it; root calls it before it becomes the owner of the state directory.
 func Look() (s Seen) {
-	s.queues, s.queuesErr = helper.Queues()
+	s.queues, s.queuesErr = observe.Queues()
 	s.legacy, s.legacyErr = host.Legacy()
 	return s
 }

@@ -1,4 +1,4 @@
-package helper
+package track
 
 import (
 	"errors"
@@ -30,7 +30,7 @@ func crowdData(n int) ftp.DataConn {
 // enterControl makes conntrack know a control connection that expectations can hang on.
 func enterControl(conn *conntrack.Conn, c Connection) error {
 	f := conntrack.NewFlow(unix.IPPROTO_TCP, confirmed, c.Client.Addr(), c.VIP.Addr(), c.Client.Port(), c.VIP.Port(), 600, 0)
-	f.TupleReply = tuple(c.Backend, c.Seen)
+	f.TupleReply = Tuple(c.Backend, c.Seen)
 	f.ProtoInfo.TCP = &conntrack.ProtoInfoTCP{State: tcpEstablished}
 	f.Helper = conntrack.Helper{Name: rules.SaneHelperName + "\x00"}
 	if err := conn.Create(f); err != nil {
@@ -41,7 +41,7 @@ func enterControl(conn *conntrack.Conn, c Connection) error {
 
 // newCrowd is called in a namespace of its own. All clients have one address, as behind another's NAT.
 func newCrowd(n int) (*crowd, error) {
-	tracker, err := OpenTracker()
+	tracker, err := Open(NewEarlier())
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package helper
+package track
 
 import (
 	"encoding/binary"
@@ -137,8 +137,8 @@ type announced struct {
 
 func announcedBy(e *conntrack.Expect) announced {
 	return announced{
-		from: source(e.TupleMaster), vip: destination(e.TupleMaster), at: destination(e.Tuple),
-		to: source(e.NAT.Tuple), reply: e.NAT.Direction,
+		from: Source(e.TupleMaster), vip: Destination(e.TupleMaster), at: Destination(e.Tuple),
+		to: Source(e.NAT.Tuple), reply: e.NAT.Direction,
 	}
 }
 

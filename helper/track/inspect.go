@@ -1,4 +1,4 @@
-package helper
+package track
 
 import (
 	"encoding/binary"
@@ -36,27 +36,39 @@ type Inspection struct {
 // ErrNoLabels says that a connection began before a rule used conntrack labels.
 var ErrNoLabels = errors.New("the conntrack entry has no room for labels")
 
-// States of linux/netfilter/nf_conntrack_tcp.h. tcpEstablished is in look.go.
+// States of linux/netfilter/nf_conntrack_tcp.h.
 const (
-	tcpFinWait  = 4
-	tcpTimeWait = 7
-	tcpClose    = 8 // by a reset
+	tcpSynSent     = 1
+	tcpEstablished = 3
+	tcpFinWait     = 4
+	tcpTimeWait    = 7
+	tcpClose       = 8 // by a reset
 )
 
 // Inspect implements Tracker.
 func (t *kernelTracker) Inspect(src, dst netip.AddrPort) (Inspection, error) {
-	f, err := t.conn.Get(conntrack.Flow{TupleOrig: tuple(src, dst)})
+	f, err := t.conn.Get(conntrack.Flow{TupleOrig: Tuple(src, dst)})
 	if errors.Is(err, unix.ENOENT) {
 		return Inspection{}, ErrNoConnection
 	}
 	if err != nil {
 		return Inspection{}, fmt.Errorf("looking at the connection %s to %s: %w", src, dst, err)
 	}
-	return inspect(&f), nil
+	return InspectionOf(&f), nil
 }
 
-// inspect reads a conntrack entry, from an answer or from the event of its end.
-func inspect(f *conntrack.Flow) Inspection {
+// Established tells whether both ends have opened a connection, and none has closed it.
+func Established(f *conntrack.Flow) bool {
+	return f.ProtoInfo.TCP != nil && f.ProtoInfo.TCP.State == tcpEstablished
+}
+
+// SynSent tells whether a connection has been asked for, and not answered.
+func SynSent(f *conntrack.Flow) bool {
+	return f.ProtoInfo.TCP != nil && f.ProtoInfo.TCP.State == tcpSynSent
+}
+
+// InspectionOf reads a conntrack entry, from an answer or from the event of its end.
+func InspectionOf(f *conntrack.Flow) Inspection {
 	in := Inspection{Fate: journal.Fate{
 		Answered: f.Status.SeenReply(),
 		// Without net.netfilter.nf_conntrack_acct there are no counters; with it, the first packet has counted.
@@ -89,7 +101,7 @@ func (t *kernelTracker) End(c Connection) error {
 func (t *kernelTracker) label(c Connection, labels, mask []byte) error {
 	// The reply's tuple makes ti-mo/conntrack choose the family.
 	err := t.conn.Update(conntrack.Flow{
-		TupleOrig: tuple(c.Client, c.VIP), TupleReply: tuple(c.Backend, c.Seen), Labels: labels, LabelsMask: mask,
+		TupleOrig: Tuple(c.Client, c.VIP), TupleReply: Tuple(c.Backend, c.Seen), Labels: labels, LabelsMask: mask,
 	})
 	switch {
 	case err == nil:

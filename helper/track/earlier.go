@@ -1,4 +1,4 @@
-package helper
+package track
 
 import (
 	"net/netip"
@@ -17,7 +17,7 @@ const (
 // earlier remembers which ports of the VIP the data connections came from that conntrack has not forgotten, by the
 // client's port that they went to. It is of those in active mode of one-arm, where the backend connects to an address
 // of ours.
-type earlier struct {
+type Earlier struct {
 	mu sync.Mutex
 	to map[netip.AddrPort][]opened
 }
@@ -29,17 +29,17 @@ type opened struct {
 	from    netip.AddrPort // the VIP's, that the client sees
 }
 
-func newEarlier() *earlier { return &earlier{to: map[netip.AddrPort][]opened{}} }
+func NewEarlier() *Earlier { return &Earlier{to: map[netip.AddrPort][]opened{}} }
 
 // openedBy reads a conntrack entry of a data connection. It is not ok for one that is not to an address of ours.
 func openedBy(f *conntrack.Flow) (client netip.AddrPort, o opened, ok bool) {
-	client = source(f.TupleReply)
-	o = opened{backend: source(f.TupleOrig), at: destination(f.TupleOrig), from: destination(f.TupleReply)}
-	peers := []netip.Addr{source(f.TupleMaster).Addr(), destination(f.TupleMaster).Addr()}
+	client = Source(f.TupleReply)
+	o = opened{backend: Source(f.TupleOrig), at: Destination(f.TupleOrig), from: Destination(f.TupleReply)}
+	peers := []netip.Addr{Source(f.TupleMaster).Addr(), Destination(f.TupleMaster).Addr()}
 	return client, o, o.at != client && slices.Contains(peers, client.Addr())
 }
 
-func (e *earlier) add(f *conntrack.Flow) {
+func (e *Earlier) Add(f *conntrack.Flow) {
 	client, o, ok := openedBy(f)
 	if !ok {
 		return
@@ -54,7 +54,7 @@ func (e *earlier) add(f *conntrack.Flow) {
 }
 
 // remove forgets what conntrack has forgotten. The event of an end does not always name the control connection.
-func (e *earlier) remove(f *conntrack.Flow) {
+func (e *Earlier) Remove(f *conntrack.Flow) {
 	client, o, _ := openedBy(f)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -69,9 +69,9 @@ func (e *earlier) remove(f *conntrack.Flow) {
 	e.to[client] = known
 }
 
-// ports are those of the VIP that connections to a client's port came from, but for those of the same backend to the
+// Ports are those of the VIP that connections to a client's port came from, but for those of the same backend to the
 // same port of ours: the next one takes their place in conntrack.
-func (e *earlier) ports(client, at netip.AddrPort, backend netip.Addr) (ports []uint16) {
+func (e *Earlier) Ports(client, at netip.AddrPort, backend netip.Addr) (ports []uint16) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, o := range e.to[client] {

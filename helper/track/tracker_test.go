@@ -1,8 +1,7 @@
-package helper
+package track
 
 import (
 	"net/netip"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,36 +10,6 @@ import (
 
 	"ftpvip/helper/ftp"
 )
-
-func at(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
-
-var (
-	twoArm = Connection{
-		ID: 1, Endpoints: ftp.Endpoints{
-			Client: at("203.0.113.9:40000"), VIP: at("192.0.2.10:21"),
-			Backend: at("10.2.0.11:21"), Seen: at("203.0.113.9:40000"),
-		},
-	}
-	oneArm = Connection{
-		ID: 2, Endpoints: ftp.Endpoints{
-			Client: at("203.0.113.9:40000"), VIP: at("192.0.2.10:21"),
-			Backend: at("10.2.0.11:21"), Seen: at("10.2.0.1:61000"),
-		},
-	}
-	twoArm6 = Connection{
-		ID: 3, Endpoints: ftp.Endpoints{
-			Client: at("[2001:db8:1::9]:40000"), VIP: at("[2001:db8::10]:21"),
-			Backend: at("[fd00::11]:21"), Seen: at("[2001:db8:1::9]:40000"),
-		},
-	}
-)
-
-// backwards is twoArm where conntrack saw a packet of the server's first.
-var backwards = func() Connection {
-	c := twoArm
-	c.Reversed = true
-	return c
-}()
 
 func TestExpectation(t *testing.T) {
 	tests := []struct {
@@ -87,22 +56,22 @@ func TestExpectation(t *testing.T) {
 	}
 	t.Run("active, another host", func(t *testing.T) {
 		e := expectation(twoArm, ftp.DataConn{Port: 40001, To: at("198.51.100.7:40001")})
-		if e.Function != "" || e.NAT != (conntrack.ExpectNAT{}) || e.Tuple != tuple(at("10.2.0.11:0"), at("198.51.100.7:40001")) {
+		if e.Function != "" || e.NAT != (conntrack.ExpectNAT{}) || e.Tuple != Tuple(at("10.2.0.11:0"), at("198.51.100.7:40001")) {
 			t.Errorf("%+v, want one to the other host, without translation", e)
 		}
 	})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			e := expectation(tt.conn, tt.data)
-			master := tuple(tt.conn.Client, tt.conn.VIP)
+			master := Tuple(tt.conn.Client, tt.conn.VIP)
 			if tt.reversed {
-				master = tuple(tt.conn.Backend, tt.conn.Seen)
+				master = Tuple(tt.conn.Backend, tt.conn.Seen)
 			}
 			want := conntrack.Expect{
 				TupleMaster: master,
-				Tuple:       tuple(at(tt.src), at(tt.dst)),
-				Mask:        tuple(netip.AddrPortFrom(netip.MustParseAddr(tt.mask), 0), netip.AddrPortFrom(ones(tt.conn.Client.Addr()), 0xffff)),
-				NAT:         conntrack.ExpectNAT{Direction: tt.natReply, Tuple: tuple(at(tt.natSource), at(tt.dst))},
+				Tuple:       Tuple(at(tt.src), at(tt.dst)),
+				Mask:        Tuple(netip.AddrPortFrom(netip.MustParseAddr(tt.mask), 0), netip.AddrPortFrom(ones(tt.conn.Client.Addr()), 0xffff)),
+				NAT:         conntrack.ExpectNAT{Direction: tt.natReply, Tuple: Tuple(at(tt.natSource), at(tt.dst))},
 			}
 			if d := cmp.Diff(want, e, cmpopts.IgnoreFields(conntrack.Expect{}, "Timeout", "Function"), cmpopts.EquateComparable(netip.Addr{})); d != "" {
 				t.Errorf("expectation differs (-want +got)\n%s", d)
@@ -111,25 +80,6 @@ func TestExpectation(t *testing.T) {
 				t.Errorf("function %q: the kernel wants the NUL", e.Function)
 			}
 		})
-	}
-}
-
-func TestParseQueues(t *testing.T) {
-	const text = " 2100   1234     3  2  65531     1     2      300  1\n 2101  -5678     0  2 65531 0 0 7 1\n"
-	_, err := parseQueues(strings.NewReader(text))
-	if err == nil {
-		t.Error("a negative number is accepted")
-	}
-	queues, err := parseQueues(strings.NewReader(strings.ReplaceAll(text, "-", "4")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[uint16]QueueState{
-		2100: {Number: 2100, PeerPortID: 1234, Waiting: 3, Dropped: 1, UserDropped: 2, Packets: 300},
-		2101: {Number: 2101, PeerPortID: 45678, Packets: 7},
-	}
-	if d := cmp.Diff(want, queues); d != "" {
-		t.Errorf("queues differ (-want +got)\n%s", d)
 	}
 }
 

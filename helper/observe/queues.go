@@ -1,17 +1,13 @@
-package helper
+// Package observe asks the kernel what status and doctor show: queues, their readers, connections. It changes nothing.
+package observe
 
 import (
 	"bufio"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
-
-	"github.com/ti-mo/conntrack"
-
-	"ftpvip/configs"
 )
 
 // queueFile lists the queues of this network namespace that somebody listens to
@@ -64,43 +60,4 @@ func parseQueues(r io.Reader) (map[uint16]QueueState, error) {
 		queues[q.Number] = q
 	}
 	return queues, lines.Err()
-}
-
-// ControlConnections counts the connections to each VIP address that conntrack knows, by backend address. Only
-// connections that were answered and have not been closed count.
-func ControlConnections(cfg *configs.Config) (map[netip.AddrPort]map[netip.AddrPort]int, error) {
-	conn, err := conntrack.Dial(nil)
-	if err != nil {
-		return nil, fmt.Errorf("opening a netlink socket to conntrack: %w", err)
-	}
-	defer func() { _ = conn.Close() }()
-	flows, err := conn.Dump(nil)
-	if err != nil {
-		return nil, fmt.Errorf("listing conntrack's connections: %w", err)
-	}
-	counts := map[netip.AddrPort]map[netip.AddrPort]int{}
-	for i := range cfg.VIPs {
-		for _, a := range cfg.VIPs[i].Addrs.All() {
-			counts[netip.AddrPortFrom(a, cfg.VIPs[i].Port)] = map[netip.AddrPort]int{}
-		}
-	}
-	for i := range flows {
-		c := connectionOf(&flows[i])
-		if counts[c.VIP] == nil {
-			c = c.turned() // where conntrack saw the server's packet first
-		}
-		backends, ours := counts[c.VIP]
-		if !ours || !flows[i].Status.SeenReply() || !established(&flows[i]) {
-			continue
-		}
-		backends[c.Backend]++
-	}
-	return counts, nil
-}
-
-// tcpEstablished is TCP_CONNTRACK_ESTABLISHED of linux/netfilter/nf_conntrack_tcp.h.
-const tcpEstablished = 3
-
-func established(f *conntrack.Flow) bool {
-	return f.ProtoInfo.TCP != nil && f.ProtoInfo.TCP.State == tcpEstablished
 }

@@ -1,4 +1,4 @@
-package helper
+package observe
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/ti-mo/conntrack"
 
 	"ftpvip/configs"
+	"ftpvip/helper/track"
 )
 
 // Way is a VIP and the backend that a connection to it went to.
@@ -21,9 +22,6 @@ type Flow struct {
 	Answered   int // the backend's answer came through this host
 	Unanswered int // the client's SYN went to the backend, and for longer than a moment no answer came
 }
-
-// tcpSynSent is TCP_CONNTRACK_SYN_SENT of linux/netfilter/nf_conntrack_tcp.h.
-const tcpSynSent = 1
 
 // answerTime is what a backend gets to answer a SYN, before the connection counts as unanswered.
 const answerTime = time.Second
@@ -81,18 +79,50 @@ func dumpFlows(conn *conntrack.Conn, vips map[netip.AddrPort]bool) (answered map
 	answered, open = map[Way]int{}, map[uint32]Way{}
 	for i := range flows {
 		f := &flows[i]
-		c := connectionOf(f)
+		c := track.ConnectionOf(f)
 		if !vips[c.VIP] {
-			c = c.turned() // where conntrack saw the server's packet first
+			c = c.Turned() // where conntrack saw the server's packet first
 		}
 		w := Way{c.VIP, c.Backend}
 		switch {
 		case !vips[c.VIP]:
 		case f.Status.SeenReply():
 			answered[w]++
-		case f.ProtoInfo.TCP != nil && f.ProtoInfo.TCP.State == tcpSynSent:
+		case track.SynSent(f):
 			open[f.ID] = w
 		}
 	}
 	return answered, open, nil
+}
+
+// ControlConnections counts the connections to each VIP address that conntrack knows, by backend address. Only
+// connections that were answered and have not been closed count.
+func ControlConnections(cfg *configs.Config) (map[netip.AddrPort]map[netip.AddrPort]int, error) {
+	conn, err := conntrack.Dial(nil)
+	if err != nil {
+		return nil, fmt.Errorf("opening a netlink socket to conntrack: %w", err)
+	}
+	defer func() { _ = conn.Close() }()
+	flows, err := conn.Dump(nil)
+	if err != nil {
+		return nil, fmt.Errorf("listing conntrack's connections: %w", err)
+	}
+	counts := map[netip.AddrPort]map[netip.AddrPort]int{}
+	for i := range cfg.VIPs {
+		for _, a := range cfg.VIPs[i].Addrs.All() {
+			counts[netip.AddrPortFrom(a, cfg.VIPs[i].Port)] = map[netip.AddrPort]int{}
+		}
+	}
+	for i := range flows {
+		c := track.ConnectionOf(&flows[i])
+		if counts[c.VIP] == nil {
+			c = c.Turned() // where conntrack saw the server's packet first
+		}
+		backends, ours := counts[c.VIP]
+		if !ours || !flows[i].Status.SeenReply() || !track.Established(&flows[i]) {
+			continue
+		}
+		backends[c.Backend]++
+	}
+	return counts, nil
 }

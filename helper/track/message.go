@@ -1,4 +1,4 @@
-package helper
+package track
 
 import (
 	"encoding/binary"
@@ -104,7 +104,7 @@ type Entry struct {
 
 // turned is the connection of an entry that conntrack made of a packet from the server's side: the backend is its
 // original source, and the VIP the source that a source group gave it.
-func (c Connection) turned() Connection {
+func (c Connection) Turned() Connection {
 	return Connection{ID: c.ID, Reversed: !c.Reversed, Endpoints: ftp.Endpoints{
 		Client: c.Backend, VIP: c.Seen, Backend: c.Client, Seen: c.VIP,
 	}}
@@ -115,7 +115,7 @@ func (c Connection) turned() Connection {
 const beLiberal = 0x08
 
 func entryOf(f *conntrack.Flow) Entry {
-	e := Entry{Connection: connectionOf(f), Carrier: f.Status.Helper(), Opaque: hasOpaqueLabel(f.Labels)}
+	e := Entry{Connection: ConnectionOf(f), Carrier: f.Status.Helper(), Opaque: hasOpaqueLabel(f.Labels)}
 	if tcp := f.ProtoInfo.TCP; tcp != nil {
 		e.Midstream = tcp.OriginalFlags>>8&beLiberal != 0 // struct nf_ct_tcp_flags: flags, mask
 	}

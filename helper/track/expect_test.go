@@ -1,4 +1,4 @@
-package helper
+package track
 
 import (
 	"encoding/hex"

@@ -1,4 +1,4 @@
-package helper
+package observe
 
 import (
 	"os"
@@ -12,9 +12,9 @@ import (
 // netlinkFile lists the netlink sockets of this network namespace (net/netlink/af_netlink.c, netlink_native_seq_show).
 const netlinkFile = "/proc/thread-self/net/netlink"
 
-// queueOwner finds the process that reads from a queue: the queue names its reader's netlink port, and the port's socket is
+// QueueOwner finds the process that reads from a queue: the queue names its reader's netlink port, and the port's socket is
 // open in a process. It is not found if it belongs to another user and we are not root.
-func queueOwner(number uint16) (name string, pid int, ok bool) {
+func QueueOwner(number uint16) (name string, pid int, ok bool) {
 	queues, err := Queues()
 	if err != nil {
 		return "", 0, false

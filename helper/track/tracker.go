@@ -1,4 +1,5 @@
-package helper
+// Package track is conntrack's vocabulary: tuples, states, labels, expectations, events, and the connections that they are about.
+package track
 
 import (
 	"errors"
@@ -21,11 +22,11 @@ type Connection struct {
 }
 
 // original is the connection as conntrack has it, which an expectation names as its master.
-func (c *Connection) original() conntrack.Tuple {
+func (c *Connection) Original() conntrack.Tuple {
 	if c.Reversed {
-		return tuple(c.Backend, c.Seen)
+		return Tuple(c.Backend, c.Seen)
 	}
-	return tuple(c.Client, c.VIP)
+	return Tuple(c.Client, c.VIP)
 }
 
 // Tracker is the border to the kernel's conntrack.
@@ -52,13 +53,13 @@ var (
 type kernelTracker struct {
 	conn     *conntrack.Conn
 	expecter *expecter
-	earlier  *earlier
+	earlier  *Earlier
 }
 
 // OpenTracker connects to the conntrack of the current network namespace. It knows of no earlier data connections.
-func OpenTracker() (Tracker, error) { return openTracker(newEarlier()) }
+func OpenTracker() (Tracker, error) { return Open(NewEarlier()) }
 
-func openTracker(e *earlier) (Tracker, error) {
+func Open(e *Earlier) (Tracker, error) {
 	conn, err := conntrack.Dial(nil)
 	if err != nil {
 		return nil, fmt.Errorf("opening a netlink socket to conntrack: %w", err)
@@ -74,7 +75,7 @@ func (t *kernelTracker) Close() error { return errors.Join(t.conn.Close(), t.exp
 
 // Lookup implements Tracker. The kernel finds an entry by the tuple of either direction.
 func (t *kernelTracker) Lookup(src, dst netip.AddrPort) (Entry, error) {
-	f, err := t.conn.Get(conntrack.Flow{TupleOrig: tuple(dst, src)})
+	f, err := t.conn.Get(conntrack.Flow{TupleOrig: Tuple(dst, src)})
 	if errors.Is(err, unix.ENOENT) {
 		return Entry{}, ErrNoConnection
 	}
@@ -84,14 +85,14 @@ func (t *kernelTracker) Lookup(src, dst netip.AddrPort) (Entry, error) {
 	return entryOf(&f), nil
 }
 
-func connectionOf(f *conntrack.Flow) Connection {
+func ConnectionOf(f *conntrack.Flow) Connection {
 	return Connection{
 		ID: f.ID,
 		Endpoints: ftp.Endpoints{
-			Client:  source(f.TupleOrig),
-			VIP:     destination(f.TupleOrig),
-			Backend: source(f.TupleReply),
-			Seen:    destination(f.TupleReply),
+			Client:  Source(f.TupleOrig),
+			VIP:     Destination(f.TupleOrig),
+			Backend: Source(f.TupleReply),
+			Seen:    Destination(f.TupleReply),
 		},
 	}
 }
@@ -163,8 +164,8 @@ const placeholderSeconds = 300
 // it sees the clash; so does it where the port that it draws by lot, of 511, was drawn for an earlier one. An entry that
 // stands for the earlier connection, as it would look between the two steps, has it choose another.
 func (t *kernelTracker) keepApart(c Connection, d ftp.DataConn, e *conntrack.Expect) error {
-	at := destination(e.Tuple)
-	taken := t.earlier.ports(d.To, at, c.Backend.Addr())
+	at := Destination(e.Tuple)
+	taken := t.earlier.Ports(d.To, at, c.Backend.Addr())
 	likely := []uint16{portFTPData, c.Backend.Port() - 1} // where servers open data connections from
 	for _, port := range slices.Compact(likely) {
 		if slices.Contains(taken, port) {
@@ -190,11 +191,11 @@ func (t *kernelTracker) keepApart(c Connection, d ftp.DataConn, e *conntrack.Exp
 // clashes tells whether conntrack has a connection from a port of the VIP to the client's. It knows those that were
 // opened before the helper began.
 func (t *kernelTracker) clashes(c Connection, d ftp.DataConn, from, at netip.AddrPort) (bool, error) {
-	have, err := t.conn.Get(conntrack.Flow{TupleOrig: tuple(d.To, from)})
+	have, err := t.conn.Get(conntrack.Flow{TupleOrig: Tuple(d.To, from)})
 	if errors.Is(err, unix.ENOENT) {
 		return false, nil
 	}
-	return source(have.TupleOrig).Addr() != c.Backend.Addr() || destination(have.TupleOrig) != at, err
+	return Source(have.TupleOrig).Addr() != c.Backend.Addr() || Destination(have.TupleOrig) != at, err
 }
 
 // replace puts an expectation in the place of another.
@@ -220,21 +221,21 @@ func expectation(c Connection, d ftp.DataConn) conntrack.Expect {
 		maskFrom = zeros(from)
 	}
 	e := conntrack.Expect{
-		TupleMaster: c.original(),
-		Mask:        tuple(netip.AddrPortFrom(maskFrom, 0), netip.AddrPortFrom(ones(from), 0xffff)),
+		TupleMaster: c.Original(),
+		Mask:        Tuple(netip.AddrPortFrom(maskFrom, 0), netip.AddrPortFrom(ones(from), 0xffff)),
 		Timeout:     300, // the kernel takes the carrier's
 	}
 	if !d.Passive && d.To.Addr() != c.Client.Addr() {
-		e.Tuple = tuple(netip.AddrPortFrom(from, 0), d.To)
+		e.Tuple = Tuple(netip.AddrPortFrom(from, 0), d.To)
 		return e
 	}
-	e.Tuple = tuple(netip.AddrPortFrom(from, 0), at)
+	e.Tuple = Tuple(netip.AddrPortFrom(from, 0), at)
 	e.Function = "nat-follow-master\x00"
-	e.NAT = conntrack.ExpectNAT{Direction: d.Passive == c.Reversed, Tuple: tuple(d.To, at)}
+	e.NAT = conntrack.ExpectNAT{Direction: d.Passive == c.Reversed, Tuple: Tuple(d.To, at)}
 	return e
 }
 
-func tuple(src, dst netip.AddrPort) conntrack.Tuple {
+func Tuple(src, dst netip.AddrPort) conntrack.Tuple {
 	return conntrack.Tuple{
 		IP: conntrack.IPTuple{SourceAddress: src.Addr(), DestinationAddress: dst.Addr()},
 		Proto: conntrack.ProtoTuple{
@@ -243,11 +244,11 @@ func tuple(src, dst netip.AddrPort) conntrack.Tuple {
 	}
 }
 
-func source(t conntrack.Tuple) netip.AddrPort {
+func Source(t conntrack.Tuple) netip.AddrPort {
 	return netip.AddrPortFrom(t.IP.SourceAddress, t.Proto.SourcePort)
 }
 
-func destination(t conntrack.Tuple) netip.AddrPort {
+func Destination(t conntrack.Tuple) netip.AddrPort {
 	return netip.AddrPortFrom(t.IP.DestinationAddress, t.Proto.DestinationPort)
 }
 
