@@ -109,11 +109,8 @@ func (b *batch) chain(kind netlink.HeaderType, c *rules.Chain) error {
 	})
 }
 
-// nfAccept and nfDrop are verdicts of linux/netfilter.h, which x/sys lacks.
-const (
-	nfDrop   = 0
-	nfAccept = 1
-)
+// nfAccept is a verdict of linux/netfilter.h, which x/sys lacks.
+const nfAccept = 1
 
 // hookNumbers are those of enum nf_inet_hooks.
 var hookNumbers = map[rules.Hook]uint32{

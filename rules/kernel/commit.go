@@ -27,7 +27,7 @@ func (k *Kernel) Commit(p *rules.Plan) error {
 	case errors.Is(err, unix.ERESTART), errors.Is(err, unix.ENOENT) && p.Forgets():
 		return ErrChanged
 	case err != nil:
-		return fmt.Errorf("writing table inet %s (nothing was changed): %w", rules.TableName, explain(err))
+		return fmt.Errorf("writing table inet %s (nothing was changed): %w", rules.TableName, Explain(err))
 	}
 	return nil
 }
@@ -148,12 +148,12 @@ func (b *batch) answers(conn *netlink.Conn, sent []netlink.Message) error {
 			return first
 		}
 		if _, err := conn.Receive(); err != nil && first == nil {
-			first = b.explain(err, sent)
+			first = b.Explain(err, sent)
 		}
 	}
 }
 
-func (b *batch) explain(err error, sent []netlink.Message) error {
+func (b *batch) Explain(err error, sent []netlink.Message) error {
 	var op *netlink.OpError
 	if !errors.As(err, &op) {
 		return err

@@ -18,7 +18,7 @@ func (k *Kernel) Counts() (map[string]uint64, error) {
 	}
 	objects, err := k.conn.GetNamedObjects(k.table)
 	if err != nil {
-		return nil, fmt.Errorf("reading the counters of table inet %s: %w", rules.TableName, explain(err))
+		return nil, fmt.Errorf("reading the counters of table inet %s: %w", rules.TableName, Explain(err))
 	}
 	for _, o := range objects {
 		named, ok := o.(*nftables.NamedObj)

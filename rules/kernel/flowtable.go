@@ -46,7 +46,7 @@ func (k *Kernel) readFlowtables(r *rules.Ruleset) error {
 		return nil // a kernel without them
 	}
 	if err != nil {
-		return fmt.Errorf("reading the flowtables of table inet %s: %w", rules.TableName, explain(err))
+		return fmt.Errorf("reading the flowtables of table inet %s: %w", rules.TableName, Explain(err))
 	}
 	for _, f := range list {
 		if f.Flags != nftables.FlowtableFlagsCounter || f.Priority == nil || *f.Priority != 0 {

@@ -28,7 +28,7 @@ type Kernel struct {
 func Open() (*Kernel, error) {
 	conn, err := nftables.New(nftables.AsLasting())
 	if err != nil {
-		return nil, fmt.Errorf("opening a netlink socket to nf_tables: %w", explain(err))
+		return nil, fmt.Errorf("opening a netlink socket to nf_tables: %w", Explain(err))
 	}
 	k := &Kernel{conn: conn, table: &nftables.Table{Name: rules.TableName, Family: nftables.TableFamilyINet}}
 	if k.nativeQueue, err = probeQueue(); err != nil {
@@ -48,7 +48,7 @@ func (k *Kernel) Flush() (bool, error) {
 	}
 	k.conn.DelTable(k.table)
 	if err := k.conn.Flush(); err != nil {
-		return false, fmt.Errorf("deleting table inet %s: %w", rules.TableName, explain(err))
+		return false, fmt.Errorf("deleting table inet %s: %w", rules.TableName, Explain(err))
 	}
 	return true, nil
 }
@@ -63,7 +63,7 @@ func (k *Kernel) Exists() (bool, error) {
 func (k *Kernel) find() (*nftables.Table, error) {
 	tables, err := k.conn.ListTablesOfFamily(nftables.TableFamilyINet)
 	if err != nil {
-		return nil, fmt.Errorf("listing tables: %w", explain(err))
+		return nil, fmt.Errorf("listing tables: %w", Explain(err))
 	}
 	for _, t := range tables {
 		if t.Name == rules.TableName {
@@ -73,8 +73,8 @@ func (k *Kernel) find() (*nftables.Table, error) {
 	return nil, nil
 }
 
-// explain adds what an admin can do about the errors of netlink that have a known cause.
-func explain(err error) error {
+// Explain adds what an admin can do about the errors of netlink that have a known cause.
+func Explain(err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return fmt.Errorf("%w: run as root or with CAP_NET_ADMIN", err)

@@ -24,7 +24,7 @@ func TestLacking(t *testing.T) {
 	for i := range b.messages {
 		sent[i+1].Header.Sequence = uint32(i + 1)
 		for code, want := range map[unix.Errno]bool{unix.ENOENT: true, unix.EEXIST: false} {
-			err := b.explain(&netlink.OpError{Op: "receive", Err: code, Sequence: uint32(i + 1)}, sent)
+			err := b.Explain(&netlink.OpError{Op: "receive", Err: code, Sequence: uint32(i + 1)}, sent)
 			for _, key := range []string{"connections_per_client", "new_per_second_per_client", "connections_per_backend"} {
 				if strings.Contains(err.Error(), "this kernel lacks") && strings.Contains(err.Error(), key) {
 					if !want {

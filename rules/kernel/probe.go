@@ -38,7 +38,7 @@ func probe(chain *rules.Chain, e expr.Any, flowtables ...rules.Flowtable) (bool,
 	case isRefused(err, unix.NFT_MSG_DELTABLE):
 		return true, nil
 	}
-	return false, fmt.Errorf("probing for %T: %w", e, explain(err))
+	return false, fmt.Errorf("probing for %T: %w", e, Explain(err))
 }
 
 // anyGeneration has the kernel take a batch whatever its rules are (net/netfilter/nf_tables_api.c, nf_tables_valid_genid).

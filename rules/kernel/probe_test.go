@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/google/nftables/expr"
@@ -26,5 +28,24 @@ func TestProbeLacks(t *testing.T) {
 	tables, err := k.conn.ListTables()
 	if err != nil || len(tables) > 0 {
 		t.Errorf("there are %d tables afterwards, %v", len(tables), err)
+	}
+}
+
+// What the probes say is what nft says, and they leave nothing behind.
+func TestProbes(t *testing.T) {
+	k := open(t)
+	for statement, has := range map[string]func() (bool, error){
+		"ct count over 1 drop": k.HasConnlimit, "limit rate 1/second accept": k.HasLimit,
+		"queue to 1": func() (bool, error) { return k.HasQueue(), nil },
+	} {
+		cmd := exec.Command("nft", "--check", "--file", "-")
+		cmd.Stdin = strings.NewReader("table inet probe { chain c { " + statement + "; }; }")
+		want := cmd.Run() == nil
+		if got, err := has(); err != nil || got != want {
+			t.Errorf("%s: %v, %v; nft says %v", statement, got, err, want)
+		}
+	}
+	if out, err := exec.Command("nft", "list", "tables").CombinedOutput(); err != nil || strings.Contains(string(out), "probe") {
+		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -44,7 +44,7 @@ func (k *Kernel) Read(want *rules.Ruleset) (*rules.Ruleset, error) {
 func (k *Kernel) begin() (*nftables.Table, error) {
 	gen, err := k.conn.GetGen()
 	if err != nil {
-		return nil, fmt.Errorf("reading the generation of the kernel's rules: %w", explain(err))
+		return nil, fmt.Errorf("reading the generation of the kernel's rules: %w", Explain(err))
 	}
 	k.generation = gen.ID
 	return k.find()
@@ -73,7 +73,7 @@ func (k *Kernel) ReadSlots(want *rules.Ruleset) (*rules.Ruleset, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading set %s: %w", w.Name, explain(err))
+			return nil, fmt.Errorf("reading set %s: %w", w.Name, Explain(err))
 		}
 		set, err := k.readSet(s, w)
 		if err != nil {
@@ -90,7 +90,7 @@ const fewSets = 64
 func (k *Kernel) readObjects(r *rules.Ruleset) error {
 	objects, err := k.conn.GetNamedObjects(k.table)
 	if err != nil {
-		return fmt.Errorf("reading the objects of table inet %s: %w", rules.TableName, explain(err))
+		return fmt.Errorf("reading the objects of table inet %s: %w", rules.TableName, Explain(err))
 	}
 	for _, o := range objects {
 		named, ok := o.(*nftables.NamedObj)
@@ -124,7 +124,7 @@ func (k *Kernel) readSets(r *rules.Ruleset, want *rules.Ruleset, others bool) er
 	}
 	sets, err := k.conn.GetSets(k.table)
 	if err != nil {
-		return fmt.Errorf("reading the sets of table inet %s: %w", rules.TableName, explain(err))
+		return fmt.Errorf("reading the sets of table inet %s: %w", rules.TableName, Explain(err))
 	}
 	for _, s := range sets {
 		if s.Anonymous { // belongs to a foreign rule, and goes with it
@@ -155,7 +155,7 @@ func (k *Kernel) readSet(s *nftables.Set, want *rules.Set) (*rules.Set, error) {
 	case isList(want):
 		ends, err := dumpList(s.Name)
 		if err != nil {
-			return nil, fmt.Errorf("reading the elements of %s: %w", s.Name, explain(err))
+			return nil, fmt.Errorf("reading the elements of %s: %w", s.Name, Explain(err))
 		}
 		set.Elements = readRanges(ends)
 		return set, nil
@@ -163,7 +163,7 @@ func (k *Kernel) readSet(s *nftables.Set, want *rules.Set) (*rules.Set, error) {
 	for try := 0; ; try++ {
 		elements, err := k.conn.GetSetElements(s)
 		if err != nil {
-			return nil, fmt.Errorf("reading the elements of %s: %w", s.Name, explain(err))
+			return nil, fmt.Errorf("reading the elements of %s: %w", s.Name, Explain(err))
 		}
 		if want.Dynamic != nil {
 			set.Elements = readLearnt(elements, want)
@@ -273,7 +273,7 @@ func sameAttributes(s *nftables.Set, want *rules.Set) bool {
 func (k *Kernel) readChains(r *rules.Ruleset, want *rules.Ruleset) error {
 	chains, err := k.conn.ListChainsOfTableFamily(nftables.TableFamilyINet)
 	if err != nil {
-		return fmt.Errorf("listing chains: %w", explain(err))
+		return fmt.Errorf("listing chains: %w", Explain(err))
 	}
 	wanted := make(map[string]*rules.Chain, len(want.Chains))
 	for _, c := range want.Chains {
@@ -283,7 +283,7 @@ func (k *Kernel) readChains(r *rules.Ruleset, want *rules.Ruleset) error {
 		if c.Table.Name != rules.TableName {
 			continue
 		}
-		chain := &rules.Chain{Name: c.Name, Base: readBase(c)}
+		chain := &rules.Chain{Name: c.Name, Base: ReadBase(c)}
 		if chain.Rules, err = k.readRules(c, wanted[c.Name]); err != nil {
 			return err
 		}
@@ -292,7 +292,8 @@ func (k *Kernel) readChains(r *rules.Ruleset, want *rules.Ruleset) error {
 	return nil
 }
 
-func readBase(c *nftables.Chain) *rules.Base {
+// ReadBase is what makes a chain a base chain; nil for a regular one.
+func ReadBase(c *nftables.Chain) *rules.Base {
 	if c.Hooknum == nil {
 		return nil
 	}
@@ -327,7 +328,7 @@ func (k *Kernel) readRules(c *nftables.Chain, want *rules.Chain) ([]rules.Rule, 
 	}
 	list, err := k.conn.GetRules(k.table, c)
 	if err != nil {
-		return nil, fmt.Errorf("reading the rules of chain %s: %w", c.Name, explain(err))
+		return nil, fmt.Errorf("reading the rules of chain %s: %w", c.Name, Explain(err))
 	}
 	read := make([]rules.Rule, 0, len(list))
 	for _, r := range list {

@@ -59,7 +59,7 @@ func (o *Operator) askFeatures(facts *doctor.Facts) error {
 			return err
 		}
 	}
-	if facts.Foreign, err = f.Foreign(); err != nil {
+	if facts.Foreign, err = o.Kernel.Foreign(); err != nil {
 		facts.ForeignErr = err.Error()
 	}
 	return nil

@@ -49,14 +49,14 @@ func (k *fakeKernel) Features() (Features, func() error, error) {
 	return fakeFeatures{}, func() error { return nil }, nil
 }
 
-func (k *fakeKernel) HasFlowtables() (bool, error) { return false, nil }
+func (k *fakeKernel) HasFlowtables() (bool, error)    { return false, nil }
+func (k *fakeKernel) Foreign() (*walk.Ruleset, error) { return &walk.Ruleset{}, nil }
 
 type fakeFeatures struct{}
 
-func (fakeFeatures) HasQueue() bool                  { return true }
-func (fakeFeatures) HasConnlimit() (bool, error)     { return true, nil }
-func (fakeFeatures) HasLimit() (bool, error)         { return true, nil }
-func (fakeFeatures) Foreign() (*walk.Ruleset, error) { return &walk.Ruleset{}, nil }
+func (fakeFeatures) HasQueue() bool              { return true }
+func (fakeFeatures) HasConnlimit() (bool, error) { return true, nil }
+func (fakeFeatures) HasLimit() (bool, error)     { return true, nil }
 
 // fakeTable is a connection to a fakeKernel.
 type fakeTable struct {

@@ -15,7 +15,9 @@ import (
 	"ftpvip/rules/bind"
 	"ftpvip/rules/change"
 	"ftpvip/rules/doctor/host"
+	"ftpvip/rules/foreign"
 	"ftpvip/rules/kernel"
+	"ftpvip/rules/walk"
 )
 
 // OnHost lets an operator work on this host.
@@ -37,7 +39,8 @@ func (hostKernel) Features() (Features, func() error, error) {
 	return k, k.Close, nil
 }
 
-func (hostKernel) HasFlowtables() (bool, error) { return kernel.HasFlowtables() }
+func (hostKernel) HasFlowtables() (bool, error)    { return kernel.HasFlowtables() }
+func (hostKernel) Foreign() (*walk.Ruleset, error) { return foreign.Read() }
 
 type hostCarrier struct{}
 

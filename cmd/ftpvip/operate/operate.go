@@ -33,12 +33,11 @@ type Table interface {
 	Close() error
 }
 
-// Features is what a kernel can do, and what other programs' rules it has.
+// Features is what a kernel can do.
 type Features interface {
 	HasQueue() bool
 	HasConnlimit() (bool, error)
 	HasLimit() (bool, error)
-	Foreign() (*walk.Ruleset, error)
 }
 
 // Kernel opens nf_tables.
@@ -46,6 +45,7 @@ type Kernel interface {
 	Open() (Table, error)
 	Features() (Features, func() error, error)
 	HasFlowtables() (bool, error)
+	Foreign() (*walk.Ruleset, error) // other programs' tables
 }
 
 // Carrier is the conntrack helper that control connections carry, as package helper/carrier has it.

@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"ftpvip/rules"
-	"ftpvip/rules/walk"
 )
 
 // Kernel is what all connections to nf_tables share.
@@ -160,9 +159,6 @@ func (*Conn) HasConnlimit() (bool, error) { return true, nil }
 
 // HasLimit says that it limits rates.
 func (*Conn) HasLimit() (bool, error) { return true, nil }
-
-// Foreign returns the tables of other programs: none.
-func (*Conn) Foreign() (*walk.Ruleset, error) { return &walk.Ruleset{}, nil }
 
 // table is our table. Sets and chains are listed in the order in which they were added.
 type table struct {

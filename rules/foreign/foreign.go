@@ -1,4 +1,5 @@
-package kernel
+// Package foreign reads other programs' tables out of nf_tables, for those who judge a packet's way through them.
+package foreign
 
 import (
 	"bytes"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ftpvip/rules"
+	"ftpvip/rules/kernel"
 	"ftpvip/rules/walk"
 )
 
@@ -20,15 +22,19 @@ var walkFamilies = map[nftables.TableFamily]walk.Family{
 	nftables.TableFamilyINet: walk.INet, nftables.TableFamilyIPv4: walk.IP, nftables.TableFamilyIPv6: walk.IP6,
 }
 
-// Foreign returns all tables but ours, read only. What it cannot decode it returns as unknown.
-func (k *Kernel) Foreign() (*walk.Ruleset, error) {
-	tables, err := k.conn.ListTables()
+// Read returns all tables but ours. What it cannot decode it returns as unknown.
+func Read() (*walk.Ruleset, error) {
+	conn, err := nftables.New()
 	if err != nil {
-		return nil, fmt.Errorf("listing tables: %w", explain(err))
+		return nil, fmt.Errorf("opening a netlink socket: %w", err)
 	}
-	chains, err := k.conn.ListChains()
+	tables, err := conn.ListTables()
 	if err != nil {
-		return nil, fmt.Errorf("listing chains: %w", explain(err))
+		return nil, fmt.Errorf("listing tables: %w", kernel.Explain(err))
+	}
+	chains, err := conn.ListChains()
+	if err != nil {
+		return nil, fmt.Errorf("listing chains: %w", kernel.Explain(err))
 	}
 	raw, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
@@ -44,12 +50,12 @@ func (k *Kernel) Foreign() (*walk.Ruleset, error) {
 		table := &walk.Table{Family: family, Name: t.Name}
 		for _, c := range chains {
 			if c.Table.Family == t.Family && c.Table.Name == t.Name {
-				table.Chains = append(table.Chains, &walk.Chain{Table: table, Name: c.Name, Base: readBase(c)})
+				table.Chains = append(table.Chains, &walk.Chain{Table: table, Name: c.Name, Base: kernel.ReadBase(c)})
 			}
 		}
-		k.readForeignSets(t, table)
+		readForeignSets(conn, t, table)
 		if err := errors.Join(readForeignRules(raw, t, table), readForeignHelpers(raw, t, table)); err != nil {
-			return nil, fmt.Errorf("reading table %s: %w", table, explain(err))
+			return nil, fmt.Errorf("reading table %s: %w", table, kernel.Explain(err))
 		}
 		r.Tables = append(r.Tables, table)
 	}
@@ -145,16 +151,16 @@ func readForeignHelpers(conn *netlink.Conn, t *nftables.Table, table *walk.Table
 
 // readForeignSets reads the sets of a table. A set that google/nftables cannot read is not there for the walk, which
 // then says that it cannot tell.
-func (k *Kernel) readForeignSets(t *nftables.Table, table *walk.Table) {
+func readForeignSets(conn *nftables.Conn, t *nftables.Table, table *walk.Table) {
 	table.Sets = map[string]*walk.Set{}
-	sets, err := k.conn.GetSets(t)
+	sets, err := conn.GetSets(t)
 	if err != nil {
 		return // one strange type spoils the list; each rule that uses a set then says so
 	}
 	for _, s := range sets {
 		set := &walk.Set{}
 		table.Sets[s.Name] = set
-		elements, err := k.conn.GetSetElements(s)
+		elements, err := conn.GetSetElements(s)
 		if err != nil {
 			set.Opaque = "whose elements cannot be read"
 			continue

@@ -1,4 +1,4 @@
-package kernel
+package foreign
 
 import (
 	"bytes"
@@ -10,6 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ftpvip/rules/walk"
+)
+
+// nfAccept and nfDrop are verdicts of linux/netfilter.h, which x/sys lacks.
+const (
+	nfDrop   = 0
+	nfAccept = 1
 )
 
 // decodeExprs decodes NFTA_RULE_EXPRESSIONS; google/nftables leaves out the expressions that it does not know. What it does not know becomes walk.Unknown; bytes that are no attributes

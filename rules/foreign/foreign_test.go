@@ -1,4 +1,4 @@
-package kernel
+package foreign
 
 import (
 	"net/netip"
@@ -63,7 +63,9 @@ var foreignCases = []struct {
 	{name: "iptables target that is not known", iptables: true, rules: "-j LOG\n-p tcp --dport 21 -j MARK --set-mark 1\n-p tcp --dport 21 -j ACCEPT", control: walk.Passed, data: walk.Dropped},
 }
 
-func TestForeign(t *testing.T) {
+func TestMain(m *testing.M) { lab.Main(m) }
+
+func TestRead(t *testing.T) {
 	lab.Require(t, lab.Root, lab.NFT)
 	for _, tc := range foreignCases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -85,12 +87,7 @@ func TestForeign(t *testing.T) {
 			} else {
 				run("table inet other {\n"+tc.sets+"\nchain forward { type filter hook forward priority 0; policy drop; "+tc.rules+"\n}\n}", "nft", "-f", "-")
 			}
-			k, err := Open()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = k.Close() }()
-			r, err := k.Foreign()
+			r, err := Read()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,25 +113,6 @@ func TestForeign(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// What the probes say is what nft says, and they leave nothing behind.
-func TestProbes(t *testing.T) {
-	k := open(t)
-	for statement, has := range map[string]func() (bool, error){
-		"ct count over 1 drop": k.HasConnlimit, "limit rate 1/second accept": k.HasLimit,
-		"queue to 1": func() (bool, error) { return k.HasQueue(), nil },
-	} {
-		cmd := exec.Command("nft", "--check", "--file", "-")
-		cmd.Stdin = strings.NewReader("table inet probe { chain c { " + statement + "; }; }")
-		want := cmd.Run() == nil
-		if got, err := has(); err != nil || got != want {
-			t.Errorf("%s: %v, %v; nft says %v", statement, got, err, want)
-		}
-	}
-	if out, err := exec.Command("nft", "list", "tables").CombinedOutput(); err != nil || strings.Contains(string(out), "probe") {
-		t.Errorf("%v: %s", err, out)
 	}
 }
 
