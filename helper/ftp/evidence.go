@@ -76,6 +76,8 @@ func (s *Session) acknowledge(from Direction, ack uint32, out []Verdict) []Verdi
 	case int32(ack-t.next()) > 0: // the client says so, or a FIN was acknowledged
 		if dir == FromServer {
 			t.heard, t.hasHeard = ack, true
+		} else {
+			t.ended = true
 		}
 		return out
 	}

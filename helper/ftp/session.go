@@ -150,6 +150,13 @@ func (s *Session) Segment(now time.Time, dir Direction, seg Segment, tag uint32,
 			return append(out, Verdict{Tag: tag})
 		}
 	}
+	if t.ended && int32(seg.Seq+uint32(len(seg.Payload))-t.next()) > 0 { //nolint:gosec // a length
+		// It was no FIN: the server has a byte that did not come this way, and takes this one's for a copy of it.
+		s.event(Event{Kind: EventGap, Dir: dir})
+		out = s.giveUp(dir, t, out)
+		s.pickUp(dir, t, t.next()+1, false)
+		t.skipped = true
+	}
 	d := int(int32(seg.Seq - t.next())) // sequence arithmetic (RFC 9293, section 3.4)
 	if d > 0 {
 		if !s.missing(dir, t, &seg) {

@@ -92,6 +92,7 @@ type stream struct {
 	edited   bool // editedTo is valid
 	hasAcked bool // acked is valid
 	hasHeard bool // heard is valid
+	ended    bool // the server has acknowledged a byte more than came: the client's FIN, or a byte that did not come this way
 
 	trouble *trouble // nil where there never was any: see hitch
 }

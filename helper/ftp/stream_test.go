@@ -1,6 +1,7 @@
 package ftp
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -232,4 +233,37 @@ func TestHoleBeforeFirstCommand(t *testing.T) {
 		t.Errorf("%q passed", got)
 	}
 	w.wantOpened(0)
+}
+
+// TestRestBehindCipher: the end of a verb has gone on before the bytes that come before it. With them, in what looks like
+// TLS, it is a verb, and its argument must not go on.
+func TestRestBehindCipher(t *testing.T) {
+	record := "\x17\x03\x03\x00\x04abcd\nPORT 10,2,1,12,8,174\r\n"
+	at := bytes.Index([]byte(record), []byte("ORT"))
+	w := wireFrom(t, ends4(), Policy{}, Fresh)
+	w.segment(FromClient, 1000+uint32(at), "ORT")
+	w.segment(FromServer, w.seq[FromServer], "220 ready\r\n")
+	if got := w.toBackend(); got != "ORT" {
+		t.Fatalf("%q has gone on, and the test wants that", got)
+	}
+	w.segment(FromClient, 1000, record)
+	if got := w.toBackend(); bytes.Contains([]byte(got), []byte("10,2")) || !bytes.Contains([]byte(got), []byte("\nPORT")) {
+		t.Errorf("%q went on", got)
+	}
+}
+
+// TestServerHasMore: the server acknowledges a byte that did not come this way. What the client sends at its place is a copy
+// that the server does not look at, and not read.
+func TestServerHasMore(t *testing.T) {
+	w := newWire(t, ends4(), Policy{})
+	w.segment(FromServer, w.seq[FromServer], "230 welcome\r\n")
+	w.rcv[FromClient]++ // a P
+	w.segment(FromServer, w.seq[FromServer], "230 welcome\r\n")
+	for range 2 {
+		w.segment(FromClient, 1000, "\no")
+		w.segment(FromClient, 1001, "orT 10,2,1,12,8,1l4\r\n")
+	}
+	if got := w.toBackend(); bytes.Contains([]byte(got), []byte("10,2")) {
+		t.Errorf("%q went on", got)
+	}
 }

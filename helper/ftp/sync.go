@@ -133,6 +133,10 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 		if first.trouble != nil {
 			t.hitch().seen = first.trouble.seen
 		}
+		// What has gone on is behind that line's beginning now: with it, it may be a verb.
+		if dir == FromClient && (t.mode == linePass || t.mode == lineCipher) && t.watchAll(t.orig[k:t.scanned]) {
+			s.spoilTail(t)
+		}
 	}
 	s.slow = nil
 }
