@@ -70,9 +70,9 @@ func TestConfirmExpires(t *testing.T) {
 	if _, err := w.operator().Confirm(t.Context()); err == nil || !strings.Contains(err.Error(), "the last change was a rollback") {
 		t.Errorf("confirmed too late: %v", err)
 	}
-	commits := w.kernel.commits
-	if err := w.operator().rollBackIf(t.Context(), waiter.token); err != nil || w.kernel.commits != commits {
-		t.Errorf("rolled back again: %v, %d transactions", err, w.kernel.commits-commits)
+	commits := w.kernel.Commits()
+	if err := w.operator().rollBackIf(t.Context(), waiter.token); err != nil || w.kernel.Commits() != commits {
+		t.Errorf("rolled back again: %v, %d transactions", err, w.kernel.Commits()-commits)
 	}
 }
 
@@ -102,7 +102,8 @@ func TestConfirmAfterReboot(t *testing.T) {
 	first := w.kernel.Text()
 	w.configure("round-robin", 7)
 	w.confirmLater(time.Hour)
-	w.kernel.table, w.addresses.held, w.carrier.registered, w.clock.boot = nil, nil, false, "second"
+	w.kernel.Restart()
+	w.addresses.held, w.carrier.registered, w.clock.boot = nil, false, "second"
 	done, err := w.operator().Apply(t.Context(), 0)
 	if err != nil || done != nil {
 		t.Fatalf("%+v, %v, want a rollback instead", done, err)

@@ -124,7 +124,7 @@ func TestHostFails(t *testing.T) {
 		fail func(*world, *fakeWaiter)
 		mend func(*world)
 	}{
-		{"nf_tables", func(w *world, _ *fakeWaiter) { w.kernel.fail = errFault }, func(w *world) { w.kernel.fail = nil }},
+		{"nf_tables", func(w *world, _ *fakeWaiter) { w.kernel.fail(true) }, func(w *world) { w.kernel.fail(false) }},
 		{"the carrier", func(w *world, _ *fakeWaiter) { w.carrier.fail, w.carrier.registered = true, false }, func(w *world) { w.carrier.fail = false }},
 		{"an address, half-way", func(w *world, _ *fakeWaiter) { w.addresses.half, w.addresses.held = true, nil }, func(w *world) { w.addresses.half = false }},
 		{"the waiting process", func(_ *world, p *fakeWaiter) { p.fail = true }, func(*world) {}},
@@ -154,11 +154,11 @@ func TestHostFails(t *testing.T) {
 // does not stop, we say so and have changed nothing.
 func TestOthersChangeRules(t *testing.T) {
 	w := newWorld(t)
-	w.kernel.meddle = attempts - 1
+	w.kernel.meddle(attempts - 1)
 	w.apply()
 	w.inStep()
 	w.configure("random", 7)
-	w.kernel.meddle = 2 * attempts
+	w.kernel.meddle(2 * attempts)
 	before := w.snapshot()
 	if _, err := w.operator().Apply(t.Context(), 0); !errors.Is(err, kernel.ErrChanged) || !strings.Contains(err.Error(), "try again") {
 		t.Errorf("it says %v", err)

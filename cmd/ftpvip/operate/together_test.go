@@ -48,8 +48,8 @@ func TestFiftyAtOnce(t *testing.T) {
 	}
 	group.Wait()
 	w.inStep()
-	if failed.Load() == 0 && w.kernel.commits < 5 {
-		t.Errorf("%d transactions", w.kernel.commits)
+	if failed.Load() == 0 && w.kernel.Commits() < 5 {
+		t.Errorf("%d transactions", w.kernel.Commits())
 	}
 	if len(w.sessions.reset) != 10 {
 		t.Errorf("sessions were ended %d times, want 10", len(w.sessions.reset))

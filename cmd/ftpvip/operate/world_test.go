@@ -35,6 +35,7 @@ func newWorld(t *testing.T) *world {
 	w.said = &strings.Builder{}
 	w.log = slog.New(slog.NewTextHandler(w.said, nil))
 	w.configure("source-hash", 9)
+	t.Cleanup(func() { w.kernel.allClosed(t) })
 	return w
 }
 
