@@ -18,7 +18,7 @@ ZSHDIR     ?= $(PREFIX)/share/zsh/vendor-completions
 DESTDIR    ?=
 
 # What runs natively as root, and again in the stock kernel: packages whose tests touch a kernel.
-KERNEL_TESTS := ./rules/bind ./rules/kernel ./rules/foreign ./tests/golden ./tests/e2e ./helper/carrier ./cmd/ftpvip
+KERNEL_TESTS := ./rules/bind ./rules/kernel ./rules/kernel/fake ./rules/foreign ./tests/golden ./tests/e2e ./helper/carrier ./cmd/ftpvip
 
 GOLANGCI := v2.15.0
 

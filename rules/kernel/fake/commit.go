@@ -153,7 +153,7 @@ func (t *table) chain(c *rules.Chain, added bool) error {
 		t.chains[c.Name] = &rules.Chain{Name: c.Name, Base: c.Base}
 		t.chainOrder = append(t.chainOrder, c.Name)
 	case added && (have.Base == nil) != (c.Base == nil), added && have.Base != nil && *have.Base != *c.Base:
-		return unix.EOPNOTSUPP
+		return unix.EEXIST
 	case added: // it stays as it is
 	case have == nil:
 		return unix.ENOENT
