@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"ftpvip/configs/inforce"
 )
 
@@ -73,6 +75,32 @@ func TestConfirmExpires(t *testing.T) {
 	commits := w.kernel.Commits()
 	if err := w.operator().rollBackIf(t.Context(), waiter.token); err != nil || w.kernel.Commits() != commits {
 		t.Errorf("rolled back again: %v, %d transactions", err, w.kernel.Commits()-commits)
+	}
+}
+
+// TestWaiterOfAnotherApply: the process that waits for one apply leaves a later one alone.
+func TestWaiterOfAnotherApply(t *testing.T) {
+	w := newWorld(t)
+	w.apply()
+	w.configure("round-robin", 7)
+	first := w.confirmLater(time.Minute)
+	if _, err := w.operator().Confirm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.configure("random", 7)
+	second := w.confirmLater(time.Hour)
+	before := w.snapshot()
+	if err := w.operator().rollBackIf(t.Context(), first.token); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, w.snapshot()); diff != "" {
+		t.Errorf("the process of the first apply has changed something (-before +after)\n%s", diff)
+	}
+	if waits, err := w.operator().waits(first.token); err != nil || waits {
+		t.Errorf("the first one waits: %v, %v", waits, err)
+	}
+	if waits, err := w.operator().waits(second.token); err != nil || !waits {
+		t.Errorf("the second one waits: %v, %v", waits, err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ftpvip/configs/inforce"
 	"ftpvip/rules"
 	"ftpvip/rules/change"
 	"ftpvip/rules/kernel"
@@ -207,5 +208,23 @@ func TestRollbackKeepsDecisions(t *testing.T) {
 	}
 	if text := w.kernel.Text(); strings.Contains(text, ": 10.2.0.9 . 21") || !strings.Contains(text, ": 10.2.0.8 . 21") {
 		t.Errorf("the slots are\n%s", text)
+	}
+}
+
+// TestNoWayBack: where nobody knows what was in force before, a rollback changes nothing and says what to do.
+func TestNoWayBack(t *testing.T) {
+	w := newWorld(t)
+	w.apply()
+	if err := (inforce.Record{}).Save(w.dir); err != nil {
+		t.Fatal(err)
+	}
+	before := w.snapshot()
+	for _, dryRun := range []bool{true, false} {
+		if _, err := w.operator().Rollback(t.Context(), dryRun); !errors.Is(err, errNoWayBack) || !strings.Contains(err.Error(), "run `ftpvip apply`") {
+			t.Errorf("dry run %v: %v", dryRun, err)
+		}
+	}
+	if diff := cmp.Diff(before, w.snapshot()); diff != "" {
+		t.Errorf("(-before +after)\n%s", diff)
 	}
 }
