@@ -22,7 +22,7 @@ KERNEL_TESTS := ./rules/bind ./rules/kernel ./rules/kernel/fake ./rules/foreign 
 
 GOLANGCI := v2.15.0
 
-.PHONY: help build demo test deps vet checks test-unit test-race test-e2e test-vm test-boot test-all lint bench bench-helper bench-hostile bench-rules bench-vm bench-health bench-go refusals fuzz install docs deb deb-check clean
+.PHONY: help build demo test deps vet checks test-unit test-race test-e2e test-vm test-boot test-all lint graph bench bench-helper bench-hostile bench-rules bench-vm bench-health bench-go refusals fuzz install docs deb deb-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ lint: ## golangci-lint
 	  GOBIN=$(CACHE) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI); \
 	  mv $(CACHE)/golangci-lint $(CACHE)/golangci-lint-$(GOLANGCI); }
 	$(CACHE)/golangci-lint-$(GOLANGCI) run ./...
+
+graph: ## which package imports which, as ARCHITECTURE.md has it
+	@go run ./tests/graph
 
 # Side by side with peers, in one run: plain DNAT, the kernel's helper, conntrackd (stock kernel only). BENCH holds flags:
 # `make bench BENCH=-short` takes about a minute, `make bench-vm BENCH='-short -idle 10000'` measures memory in the VM, too.

@@ -14,7 +14,7 @@ const (
 	maxEarlier   = 1 << 16 // ports of clients
 )
 
-// earlier remembers which ports of the VIP the data connections came from that conntrack has not forgotten, by the
+// Earlier remembers which ports of the VIP the data connections came from that conntrack has not forgotten, by the
 // client's port that they went to. It is of those in active mode of one-arm, where the backend connects to an address
 // of ours.
 type Earlier struct {
@@ -29,6 +29,7 @@ type opened struct {
 	from    netip.AddrPort // the VIP's, that the client sees
 }
 
+// NewEarlier remembers nothing yet.
 func NewEarlier() *Earlier { return &Earlier{to: map[netip.AddrPort][]opened{}} }
 
 // openedBy reads a conntrack entry of a data connection. It is not ok for one that is not to an address of ours.
@@ -39,6 +40,7 @@ func openedBy(f *conntrack.Flow) (client netip.AddrPort, o opened, ok bool) {
 	return client, o, o.at != client && slices.Contains(peers, client.Addr())
 }
 
+// Add remembers a data connection that was opened.
 func (e *Earlier) Add(f *conntrack.Flow) {
 	client, o, ok := openedBy(f)
 	if !ok {
@@ -53,7 +55,7 @@ func (e *Earlier) Add(f *conntrack.Flow) {
 	e.to[client] = append(known[max(0, len(known)-maxEarlierTo+1):], o)
 }
 
-// remove forgets what conntrack has forgotten. The event of an end does not always name the control connection.
+// Remove forgets what conntrack has forgotten. The event of an end does not always name the control connection.
 func (e *Earlier) Remove(f *conntrack.Flow) {
 	client, o, _ := openedBy(f)
 	e.mu.Lock()

@@ -102,7 +102,7 @@ type Entry struct {
 	Opaque     bool // it has rules.OpaqueLabel
 }
 
-// turned is the connection of an entry that conntrack made of a packet from the server's side: the backend is its
+// Turned is the connection of an entry that conntrack made of a packet from the server's side: the backend is its
 // original source, and the VIP the source that a source group gave it.
 func (c Connection) Turned() Connection {
 	return Connection{ID: c.ID, Reversed: !c.Reversed, Endpoints: ftp.Endpoints{

@@ -21,7 +21,7 @@ type Connection struct {
 	ftp.Endpoints
 }
 
-// original is the connection as conntrack has it, which an expectation names as its master.
+// Original is the connection as conntrack has it, which an expectation names as its master.
 func (c *Connection) Original() conntrack.Tuple {
 	if c.Reversed {
 		return Tuple(c.Backend, c.Seen)
@@ -56,9 +56,8 @@ type kernelTracker struct {
 	earlier  *Earlier
 }
 
-// OpenTracker connects to the conntrack of the current network namespace. It knows of no earlier data connections.
-func OpenTracker() (Tracker, error) { return Open(NewEarlier()) }
-
+// Open connects to the conntrack of the current network namespace. Several trackers may share what they know of earlier
+// data connections.
 func Open(e *Earlier) (Tracker, error) {
 	conn, err := conntrack.Dial(nil)
 	if err != nil {
@@ -85,6 +84,7 @@ func (t *kernelTracker) Lookup(src, dst netip.AddrPort) (Entry, error) {
 	return entryOf(&f), nil
 }
 
+// ConnectionOf reads an entry as if the client opened the connection.
 func ConnectionOf(f *conntrack.Flow) Connection {
 	return Connection{
 		ID: f.ID,
@@ -235,6 +235,7 @@ func expectation(c Connection, d ftp.DataConn) conntrack.Expect {
 	return e
 }
 
+// Tuple is that of a TCP connection's direction.
 func Tuple(src, dst netip.AddrPort) conntrack.Tuple {
 	return conntrack.Tuple{
 		IP: conntrack.IPTuple{SourceAddress: src.Addr(), DestinationAddress: dst.Addr()},
@@ -244,10 +245,12 @@ func Tuple(src, dst netip.AddrPort) conntrack.Tuple {
 	}
 }
 
+// Source is where the packets of a tuple come from.
 func Source(t conntrack.Tuple) netip.AddrPort {
 	return netip.AddrPortFrom(t.IP.SourceAddress, t.Proto.SourcePort)
 }
 
+// Destination is where they go to.
 func Destination(t conntrack.Tuple) netip.AddrPort {
 	return netip.AddrPortFrom(t.IP.DestinationAddress, t.Proto.DestinationPort)
 }
