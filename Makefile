@@ -21,6 +21,7 @@ DESTDIR    ?=
 KERNEL_TESTS := ./rules/bind ./rules/kernel ./rules/kernel/fake ./rules/foreign ./tests/golden ./tests/e2e ./helper/carrier ./cmd/ftpvip
 
 GOLANGCI := v2.15.0
+DEADCODE := v0.52.0
 
 .PHONY: help build demo test deps vet checks test-unit test-race test-e2e test-vm test-boot test-all lint graph bench bench-helper bench-hostile bench-rules bench-vm bench-health bench-go refusals fuzz install docs deb deb-check clean
 
@@ -78,11 +79,15 @@ test-boot: ## a Debian with its own systemd under qemu (root)
 	MAKE='$(MAKE)' systemd/package/deb '$(DEB_VERSION)' $(TESTBIN)/boot/second >/dev/null
 	tests/vm/boot/run $(TESTBIN)/boot/first/*.deb $(TESTBIN)/boot/second/*.deb
 
-lint: ## golangci-lint
+lint: ## golangci-lint, and functions that nothing calls
 	@[ -x $(CACHE)/golangci-lint-$(GOLANGCI) ] || { \
 	  GOBIN=$(CACHE) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI); \
 	  mv $(CACHE)/golangci-lint $(CACHE)/golangci-lint-$(GOLANGCI); }
 	$(CACHE)/golangci-lint-$(GOLANGCI) run ./...
+	@[ -x $(CACHE)/deadcode-$(DEADCODE) ] || { \
+	  GOBIN=$(CACHE) go install golang.org/x/tools/cmd/deadcode@$(DEADCODE); \
+	  mv $(CACHE)/deadcode $(CACHE)/deadcode-$(DEADCODE); }
+	dead=$$($(CACHE)/deadcode-$(DEADCODE) -test -tags vm ./...); [ -z "$$dead" ] || { echo "nothing calls:"; echo "$$dead"; exit 1; }
 
 graph: ## which package imports which, as ARCHITECTURE.md has it
 	@go run ./tests/graph

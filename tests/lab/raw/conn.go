@@ -119,13 +119,6 @@ func (c *Conn) Acked() int {
 	return int(int32(c.acked - c.start))
 }
 
-// Got is all that came.
-func (c *Conn) Got() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return string(c.got)
-}
-
 // Await waits for a text among what comes.
 func (c *Conn) Await(text string) error {
 	return c.until(func() error { return nil }, fmt.Sprintf("%q", text), func() bool { return strings.Contains(string(c.got), text) })

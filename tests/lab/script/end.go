@@ -188,8 +188,5 @@ func (e *End) Remote() netip.AddrPort { return addrPort(e.conn.RemoteAddr()) }
 // CloseWrite ends what is sent; what comes is still read.
 func (e *End) CloseWrite() error { return e.conn.CloseWrite() }
 
-// Reset ends the connection by a reset (SO_LINGER 0).
-func (e *End) Reset() error { return errors.Join(e.conn.SetLinger(0), e.conn.Close()) }
-
 // Close ends the connection.
 func (e *End) Close() { _ = e.conn.Close() }

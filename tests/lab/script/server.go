@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 
@@ -78,18 +77,8 @@ func (s *Session) Lines() []string {
 	return lines
 }
 
-// Data are the data connections that the server has had.
-func (s *Session) Data() []Data {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.data)
-}
-
 // Do runs a function with the session's context: for steps of a test's own.
 func (s *Session) Do(f func(context.Context) error) error { return f(s.ctx) }
-
-// Done is closed when the server has said all that it will.
-func (s *Session) Done() <-chan struct{} { return s.done }
 
 // Err is why the server stopped talking: nil while it talks, or if the client said goodbye or hung up.
 func (s *Session) Err() error {

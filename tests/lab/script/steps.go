@@ -38,13 +38,6 @@ func (s *Session) fill(text string) string {
 	return strings.ReplaceAll(text, "{229}", fmt.Sprint(at.Port()))
 }
 
-// Expect waits until the server has read a text, though its line may not have ended.
-func Expect(text string) Step {
-	return func(s *Session, _ string) error {
-		return s.Await(s.ctx, fmt.Sprintf("%q", text), func(got string) bool { return strings.Contains(got, text) })
-	}
-}
-
 // Wait waits for a channel to be closed.
 func Wait(until <-chan struct{}) Step {
 	return func(s *Session, _ string) error {
@@ -69,9 +62,6 @@ func Pause(d time.Duration) Step {
 
 // HangUp says no more; what the client says is still read.
 func HangUp() Step { return func(s *Session, _ string) error { return s.CloseWrite() } }
-
-// Reset ends the connection by a reset.
-func Reset() Step { return func(s *Session, _ string) error { return s.Reset() } }
 
 // Listen has the next data connection come to a fresh port of the server.
 func Listen() Step {
