@@ -20,10 +20,7 @@ func (s *Session) feed(dir Direction, t *stream) {
 			return
 		}
 		if dir == FromClient && s.offered && t.mode == lineRead {
-			t.mode = lineCipher
-			if t.watchAll(t.orig[t.line:t.scanned]) { // begun before TLS was on offer
-				s.spoilTail(t)
-			}
+			s.asCipher(t)
 		}
 		i := bytes.IndexByte(t.orig[t.scanned:], '\n')
 		if i < 0 {
@@ -33,6 +30,14 @@ func (s *Session) feed(dir Direction, t *stream) {
 		s.endLine(dir, t, t.scanned+i+1)
 	}
 	t.decided = len(t.orig)
+}
+
+// asCipher takes the client's line for one of what looks like TLS. It may have begun before, and read otherwise.
+func (s *Session) asCipher(t *stream) {
+	t.mode = lineCipher
+	if t.watchAll(t.orig[t.line:t.scanned]) {
+		s.spoilTail(t)
+	}
 }
 
 // tlsLine looks for TLS where a line starts. Where it is the server that begins it, there are no more lines.

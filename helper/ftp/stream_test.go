@@ -252,6 +252,22 @@ func TestRestBehindCipher(t *testing.T) {
 	}
 }
 
+// TestVerbBeganBeforeCipher: the start of a verb has gone on when what comes before it makes the stream look like TLS.
+func TestVerbBeganBeforeCipher(t *testing.T) {
+	record := "\x14\x03\x03\x00\x04abcd\nNOOP\nPORT 10,2,1,12,8,174"
+	at := bytes.Index([]byte(record), []byte("NOOP"))
+	w := wireFrom(t, ends4(), Policy{}, Fresh)
+	w.segment(FromClient, 1000+uint32(at), record[at:at+6]) // as far as P
+	w.segment(FromServer, w.seq[FromServer], "220 ready\r\n")
+	if got := w.toBackend(); got != "NOOP\nP" {
+		t.Fatalf("%q has gone on, and the test wants that", got)
+	}
+	w.segment(FromClient, 1000, record)
+	if got := w.toBackend(); bytes.Contains([]byte(got), []byte("10,2")) {
+		t.Errorf("%q went on", got)
+	}
+}
+
 // TestServerHasMore: the server acknowledges a byte that did not come this way. What the client sends at its place is a copy
 // that the server does not look at, and not read.
 func TestServerHasMore(t *testing.T) {

@@ -23,7 +23,7 @@ func (s *Session) tail(t *stream) bool {
 		return false
 	}
 	if t.mode == lineRead && s.tlsTail(t, line) {
-		t.mode = lineCipher
+		s.asCipher(t)
 		s.offered = true // until the server answers in the clear
 		s.seesTLS(FromClient)
 		if s.closing {
