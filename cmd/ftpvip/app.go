@@ -26,7 +26,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return newApp(stdout, stderr).run(ctx, args)
 }
 
-// newApp makes all that is printed harmless to terminals.
+// newApp escapes all output for terminals.
 func newApp(stdout, stderr io.Writer) *app {
 	return &app{
 		v: viper.New(), stdout: terminal.NewWriter(stdout), stderr: terminal.NewWriter(stderr), op: new(operate.Operator).OnHost(),
@@ -41,7 +41,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return exitCode(root.ExecuteContext(ctx), a.stderr)
 }
 
-// begin hands the operator what the flags say.
+// begin configures the operator from the flags.
 func (a *app) begin(*cobra.Command, []string) error {
 	var level slog.Level
 	a.op.LogLevel = a.v.GetString("log-level")
@@ -54,8 +54,8 @@ func (a *app) begin(*cobra.Command, []string) error {
 	return nil
 }
 
-// entering lists commands that use the state directory. Before they begin, root becomes its owner. What a command has to
-// do as root is its own PreRunE, which comes before.
+// entering makes commands enter the state directory before they run. What a command must do as root is in its own PreRunE,
+// which runs first.
 func (a *app) entering(cmds ...*cobra.Command) []*cobra.Command {
 	for _, cmd := range cmds {
 		first := cmd.PreRunE

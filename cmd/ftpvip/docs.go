@@ -11,7 +11,7 @@ import (
 	"ftpvip/configs"
 )
 
-// docsCommand is for packagers: what is generated from the code is written at the time of building.
+// docsCommand is for packagers: it writes documents that are generated from the code.
 func (a *app) docsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "docs DIRECTORY", Short: "Write manual pages and shell completions", Hidden: true, Args: cobra.ExactArgs(1),

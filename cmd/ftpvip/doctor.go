@@ -16,7 +16,7 @@ func (a *app) doctorCommand() *cobra.Command {
 	cmd := verb("doctor", "Look for what stands in the way of FTP on this host (exit code 1: something)", nil)
 	cmd.PreRunE = a.look
 	cmd.Long = "Looks at the live host, and changes nothing: forwarding, routes, other programs' firewall rules, conntrack.\n" +
-		"Says of each finding what is wrong, why it matters, and the command that mends it.\n" +
+		"Each finding says what is wrong, why it matters, and which command fixes it.\n" +
 		"Exit code: 0 nothing but notes, 1 errors or warnings, 2 doctor itself failed."
 	client := cmd.Flags().String("client", "", "judge by the way to this client's address; otherwise by all links that clients may come by")
 	asJSON := outputFlag(cmd)

@@ -22,7 +22,7 @@ const (
 	exitConfig     = 78
 )
 
-// exitError carries an exit code. Its error may be nil: then everything was said already.
+// exitError carries an exit code. Its error may be nil if the command has printed everything.
 type exitError struct {
 	code int
 	err  error
@@ -37,7 +37,7 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// exitCode is that of a command that has ended; it prints the error.
+// exitCode prints the error of a command, and returns its exit code.
 func exitCode(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
@@ -54,7 +54,7 @@ func exitCode(err error, stderr io.Writer) int {
 	return exit.code
 }
 
-// fail gives an error the exit code that it deserves; other is the code where nothing special is known.
+// fail gives an error its exit code; other is the default.
 func fail(err error, other int) error {
 	if err == nil {
 		return nil

@@ -42,7 +42,7 @@ func (a *app) history(asJSON bool) error {
 	return a.show(asJSON, events, func(w io.Writer) error { return health.WriteHistory(w, events) })
 }
 
-// errEmpty says that a pool has no member; the report has said so.
+// errEmpty is the exit code if a pool has no member; the report says which.
 var errEmpty = &exitError{code: exitFailure}
 
 func (a *app) round(ctx context.Context, asJSON bool, textfile string) error {

@@ -10,7 +10,7 @@ import (
 	"ftpvip/configs"
 )
 
-// progress shows how many sessions of a backend are left: on a terminal in place, elsewhere a line for each change.
+// progress shows how many sessions of a backend are left: in place on a terminal, otherwise a line for each change.
 func progress(w io.Writer, ref configs.Ref, silent bool) func(left int) error {
 	if silent {
 		return func(int) error { return nil }
@@ -28,7 +28,7 @@ func progress(w io.Writer, ref configs.Ref, silent bool) func(left int) error {
 	return func(n int) error { return report.Write(w, "%s: %d sessions left\n", ref, n) }
 }
 
-// isTerminal tells whether somebody watches.
+// isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

@@ -14,7 +14,7 @@ import (
 	"ftpvip/rules/change"
 )
 
-// DryRun is what apply would make of an empty kernel, as nft text.
+// DryRun returns the table that apply would create in an empty kernel, as nft text.
 func (o *Operator) DryRun() (string, error) {
 	cfg, err := o.config()
 	if err != nil {
@@ -40,21 +40,21 @@ func (o *Operator) DryRun() (string, error) {
 	return b.String() + want.Text(), nil
 }
 
-// MinConfirm and MaxConfirm bound the time that an apply may wait for its confirmation.
+// MinConfirm and MaxConfirm are the limits of the time to confirm an apply.
 const (
 	MinConfirm = time.Second
 	MaxConfirm = 24 * time.Hour
 )
 
-// Applied is what an apply has done, and with what.
+// Applied is the result of an apply.
 type Applied struct {
 	*report.Applied
 	Config  *configs.Config
-	Pending string // what it waits for; "": nothing
+	Pending string // what the apply waits for; "" if it waits for nothing
 }
 
-// Apply makes the kernel match the file. With a time to confirm it is rolled back after that, by the Waiter. After a
-// restart of the host an apply that was never confirmed is rolled back instead: then it returns nil.
+// Apply makes the kernel match the file. If confirm is not 0, the Waiter rolls the apply back after that time unless it is
+// confirmed. If the host restarted before an earlier apply was confirmed, Apply rolls that one back instead, and returns nil.
 func (o *Operator) Apply(ctx context.Context, confirm time.Duration) (*Applied, error) {
 	if o.Waiter != nil {
 		defer func() {
@@ -72,13 +72,13 @@ func (o *Operator) Apply(ctx context.Context, confirm time.Duration) (*Applied, 
 	if err != nil {
 		return nil, err
 	}
-	if back, err := o.settleOverdue(ctx, record); err != nil || back {
-		return nil, errors.Join(err, o.unconfirmedApply(back, record))
+	if back, err := o.rollBackOverdue(ctx, record); err != nil || back {
+		return nil, errors.Join(err, o.explainRollback(back, record))
 	}
 	if record.Pending != nil {
 		return nil, errors.New(record.Pending.Text(o.Clock.Now()))
 	}
-	cfg, err := o.config() // under the lock: who waited must not apply what was there before
+	cfg, err := o.config() // under the lock: the file may have changed while we waited
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (o *Operator) apply(cfg *configs.Config, record inforce.Record, confirm tim
 	}
 	defer o.close(k)
 	next := inforce.New(o.Source.absolute(), o.file.Load().text, cfg, o.Clock.Now())
-	steps, pending, err := o.promise(record, next, k, confirm)
+	steps, pending, err := o.recordSteps(record, next, k, confirm)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (o *Operator) apply(cfg *configs.Config, record inforce.Record, confirm tim
 		return nil, err
 	}
 	p := &rules.Plan{}
-	steps = append(append(o.registration(unregistered), steps...), o.bindStep(addresses), o.writing(k, want, &p))
+	steps = append(append(o.registerStep(unregistered), steps...), o.bindStep(addresses), o.tableStep(k, want, &p))
 	if err := o.Change.Carry(steps...); err != nil {
 		return nil, err
 	}
@@ -120,9 +120,9 @@ func (o *Operator) apply(cfg *configs.Config, record inforce.Record, confirm tim
 	return done, nil
 }
 
-// unconfirmedApply says why an apply became a rollback. After a restart of the host that is what apply is for: the
+// explainRollback returns the error of an apply that became a rollback. After a restart of the host it is none: the
 // configuration that was never confirmed may be why somebody restarted it.
-func (o *Operator) unconfirmedApply(back bool, r inforce.Record) error {
+func (o *Operator) explainRollback(back bool, r inforce.Record) error {
 	if !back {
 		return nil
 	}
@@ -133,9 +133,9 @@ func (o *Operator) unconfirmedApply(back bool, r inforce.Record) error {
 		"again to have the file in force")
 }
 
-// promise makes the steps that write down what will be in force, and that see to its end where it has to be confirmed.
-func (o *Operator) promise(r inforce.Record, next inforce.Applied, k Table, confirm time.Duration) ([]change.Step, *inforce.Pending, error) {
-	if r.Same(next) && r.RolledBack.IsZero() { // only the table can differ: there is nothing to go back to
+// recordSteps are the steps that record the configuration in force and, if it must be confirmed, start the waiting process.
+func (o *Operator) recordSteps(r inforce.Record, next inforce.Applied, k Table, confirm time.Duration) ([]change.Step, *inforce.Pending, error) {
+	if r.Same(next) && r.RolledBack.IsZero() { // the same configuration: only the table can differ
 		return nil, nil, nil
 	}
 	had, err := k.Exists()
@@ -153,13 +153,13 @@ func (o *Operator) promise(r inforce.Record, next inforce.Applied, k Table, conf
 		return nil, nil, fmt.Errorf("%w, so there would be nothing to roll back to: apply the configuration that is in force once "+
 			"without --confirm", errNoWayBack)
 	}
-	step, err := o.remember(after)
+	step, err := o.recordStep(after)
 	if err != nil {
 		return nil, nil, err
 	}
 	steps := []change.Step{step}
 	if pending != nil {
-		steps = append(steps, o.waiting(pending))
+		steps = append(steps, o.waitStep(pending))
 	}
 	return steps, pending, nil
 }

@@ -27,7 +27,7 @@ func (o *Operator) Confirm(ctx context.Context) (applied time.Time, err error) {
 		}
 		return applied, errors.New("nothing waits for a confirmation; `ftpvip apply --confirm 60s` applies so that it does")
 	}
-	step, err := o.remember(r.Confirm())
+	step, err := o.recordStep(r.Confirm())
 	if err != nil {
 		return applied, err
 	}
@@ -37,7 +37,7 @@ func (o *Operator) Confirm(ctx context.Context) (applied time.Time, err error) {
 	return r.Current.At, nil
 }
 
-// newPending makes the promise that an apply is rolled back after some time.
+// newPending describes an apply that is rolled back after some time unless it is confirmed.
 func (o *Operator) newPending(after time.Duration) (*inforce.Pending, error) {
 	id, err := o.Clock.Boot()
 	if err != nil {
@@ -46,18 +46,19 @@ func (o *Operator) newPending(after time.Duration) (*inforce.Pending, error) {
 	return &inforce.Pending{Until: o.Clock.Now().Add(after).UTC().Truncate(time.Millisecond), Token: rand.Text(), Boot: id}, nil
 }
 
-// How often a waiting process looks whether it still has to wait, and tries again what failed, and for how long.
+// Intervals of the waiting process: how often it checks whether it still has to wait, how often it retries a rollback that
+// failed, and for how long.
 const (
 	awaitPoll   = 250 * time.Millisecond
 	awaitRetry  = 5 * time.Second
 	awaitGiveUp = 10 * time.Minute
 )
 
-// awaitUntil rolls back when the time is over, and ends when the apply was confirmed or rolled back by somebody else.
+// awaitUntil rolls back when the time is over. It returns earlier if the apply was confirmed or rolled back by another process.
 func (o *Operator) awaitUntil(ctx context.Context, token string, over <-chan time.Time) error {
 	for {
 		select {
-		case <-ctx.Done(): // the host goes down; whoever comes next finds it overdue
+		case <-ctx.Done(): // the host shuts down; the next command finds the apply overdue
 			return ctx.Err()
 		case <-o.Clock.After(awaitPoll):
 			if waits, err := o.waits(token); err == nil && !waits {
@@ -69,13 +70,13 @@ func (o *Operator) awaitUntil(ctx context.Context, token string, over <-chan tim
 	}
 }
 
-// waits tells whether an apply still waits for its confirmation.
+// waits reports whether an apply still waits for its confirmation.
 func (o *Operator) waits(token string) (bool, error) {
 	r, _, err := inforce.Load(o.StateDir)
 	return r.Pending != nil && r.Pending.Token == token, err
 }
 
-// unconfirmed rolls back, and tries again if that fails.
+// unconfirmed rolls back, and retries if that fails.
 func (o *Operator) unconfirmed(ctx context.Context, token string) error {
 	deadline := o.Clock.Now().Add(awaitGiveUp)
 	for {
@@ -83,7 +84,7 @@ func (o *Operator) unconfirmed(ctx context.Context, token string) error {
 		if err == nil || ctx.Err() != nil || o.Clock.Now().After(deadline) {
 			return err
 		}
-		o.Log.Error("the rollback failed; it will be tried again", "err", err)
+		o.Log.Error("the rollback failed; it will be retried", "err", err)
 		select {
 		case <-ctx.Done():
 		case <-o.Clock.After(awaitRetry):
@@ -99,7 +100,7 @@ func (o *Operator) rollBackIf(ctx context.Context, token string) error {
 	defer unlock()
 	r, err := o.record()
 	if err != nil || r.Pending == nil || r.Pending.Token != token {
-		return err // confirmed in the last moment
+		return err // confirmed just now
 	}
 	back, err := o.rollBack(r, false)
 	if err != nil {

@@ -23,8 +23,7 @@ func (o *Operator) SetWeight(ctx context.Context, ref configs.Ref, weight int) (
 	return o.decide(ctx, ref, weight == 0, func(f admin.File) admin.File { return f.WithWeight(ref, weight, o.Clock.Now()) })
 }
 
-// decide changes the admin state, and the kernel's slots with it. Taking a decision back is allowed for backends that
-// the configuration does not have.
+// decide changes the admin state and the kernel's slots. A decision can be removed even if its backend is not configured.
 func (o *Operator) decide(ctx context.Context, ref configs.Ref, takesBack bool, next func(admin.File) admin.File) (*report.Decided, error) {
 	unlock, err := o.lockChange(ctx)
 	if err != nil {
@@ -66,18 +65,18 @@ func (o *Operator) decide(ctx context.Context, ref configs.Ref, takesBack bool, 
 	if err := o.Change.Carry(steps...); err != nil {
 		return nil, err
 	}
-	o.warnEmpty(cfg, now, ref)
+	o.warnIfEmpty(cfg, now, ref)
 	return d, nil
 }
 
 // warnEmpty warns of a pool that has no member.
-func (o *Operator) warnEmpty(cfg *configs.Config, now health.Known, ref configs.Ref) {
+func (o *Operator) warnIfEmpty(cfg *configs.Config, now health.Known, ref configs.Ref) {
 	if p := cfg.Pool(ref.Pool); p != nil && len(now.State(cfg).Members(p)) == 0 {
 		o.Log.Warn("the pool has no member now: none of its backends is both healthy and enabled", "pool", p.Name)
 	}
 }
 
-// noSuchBackend says what is there instead.
+// noSuchBackend lists the backends that are configured.
 func noSuchBackend(cfg *configs.Config, ref configs.Ref) error {
 	var refs, pools []string
 	for i := range cfg.Pools {
@@ -92,17 +91,17 @@ func noSuchBackend(cfg *configs.Config, ref configs.Ref) error {
 	}
 	p := cfg.Pool(ref.Pool)
 	if p == nil {
-		return fmt.Errorf("no pool %q in the configuration%s; it has: %s", ref.Pool, meant, some(pools))
+		return fmt.Errorf("no pool %q in the configuration%s; it has: %s", ref.Pool, meant, listNames(pools))
 	}
 	var names []string
 	for _, b := range p.Backends {
 		names = append(names, b.Name)
 	}
-	return fmt.Errorf("no backend %q in pool %s%s; it has: %s", ref.Backend, ref.Pool, meant, some(names))
+	return fmt.Errorf("no backend %q in pool %s%s; it has: %s", ref.Backend, ref.Pool, meant, listNames(names))
 }
 
-// some lists names, but not hundreds.
-func some(names []string) string {
+// listNames lists names, the first 20 of many.
+func listNames(names []string) string {
 	const most = 20
 	if len(names) > most {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)

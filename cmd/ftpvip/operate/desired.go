@@ -12,7 +12,7 @@ import (
 	"ftpvip/rules/change"
 )
 
-// desired is the table that configuration and state ask for, and whether its carrier has yet to be registered.
+// desired returns the table for a configuration and the current state. unregistered: its carrier must be registered first.
 func (o *Operator) desired(cfg *configs.Config) (want *rules.Ruleset, unregistered bool, err error) {
 	now, err := o.known(cfg)
 	if err != nil {
@@ -25,7 +25,7 @@ func (o *Operator) desired(cfg *configs.Config) (want *rules.Ruleset, unregister
 	return o.build(usable, now)
 }
 
-// build makes the table of a configuration that the kernel can do, and what is known of its backends.
+// build returns the table for a configuration that this kernel supports, and the state of its backends.
 func (o *Operator) build(cfg *configs.Config, now health.Known) (want *rules.Ruleset, unregistered bool, err error) {
 	name, unregistered, err := o.Carrier.Choose(cfg.Helper.Carrier)
 	if err != nil {
@@ -34,12 +34,12 @@ func (o *Operator) build(cfg *configs.Config, now health.Known) (want *rules.Rul
 	return rules.Build(cfg, now.State(cfg), name), unregistered, nil
 }
 
-// noFlowtables is what an admin is told whose kernel lacks what the file asks for.
+// noFlowtables is the warning if the kernel does not support what the configuration asks for.
 const noFlowtables = "this kernel has no flowtables (CONFIG_NF_FLOW_TABLE_INET, CONFIG_NFT_FLOW_OFFLOAD): VIPs with offload: flowtable " +
 	"work without; use a kernel that has them, or delete the key"
 
-// offloadable returns the configuration without offload where the kernel cannot do it. Who may not ask the kernel gets
-// the benefit of the doubt.
+// offloadable returns the configuration without offload if the kernel does not support it. A user who may not query the
+// kernel gets the configuration as it is.
 func (o *Operator) offloadable(cfg *configs.Config) (usable *configs.Config, lacking bool, err error) {
 	if !cfg.Offloads() {
 		return cfg, false, nil
@@ -56,7 +56,7 @@ func (o *Operator) offloadable(cfg *configs.Config) (usable *configs.Config, lac
 	return cfg.WithoutOffload(), true, nil
 }
 
-// usable is offloadable that logs what is lacking.
+// usable is offloadable, with a warning in the log.
 func (o *Operator) usable(cfg *configs.Config) (*configs.Config, error) {
 	usable, lacking, err := o.offloadable(cfg)
 	if lacking {
@@ -65,8 +65,7 @@ func (o *Operator) usable(cfg *configs.Config) (*configs.Config, error) {
 	return usable, err
 }
 
-// binding says which addresses have to come and go for a configuration; nil is that of no VIPs. The error is one of
-// the plan's, or of reading.
+// binding plans which addresses to add and to remove for a configuration; nil stands for one without VIPs.
 func (o *Operator) binding(cfg *configs.Config) (bind.Plan, error) {
 	have, err := o.Addresses.Read()
 	if err != nil {
@@ -75,7 +74,7 @@ func (o *Operator) binding(cfg *configs.Config) (bind.Plan, error) {
 	return bind.Diff(have, bind.Wanted(cfg))
 }
 
-// bindingText is what an apply would change, also where it would fail: for verbs that only look.
+// bindingText is the plan as text, for commands that change nothing. A conflict is part of the text.
 func (o *Operator) bindingText(cfg *configs.Config) (string, error) {
 	p, err := o.binding(cfg)
 	if errors.Is(err, bind.ErrTaken) {
@@ -94,7 +93,7 @@ func (o *Operator) bindStep(p bind.Plan) change.Step {
 			return err
 		},
 		Undo: func() error {
-			if undo == nil { // it was not begun
+			if undo == nil { // Do was not called
 				return nil
 			}
 			return undo()
@@ -102,15 +101,15 @@ func (o *Operator) bindStep(p bind.Plan) change.Step {
 	}
 }
 
-// registration is the step that registers the carrier where that is needed.
-func (o *Operator) registration(unregistered bool) []change.Step {
+// registerStep is the step that registers the carrier, if needed.
+func (o *Operator) registerStep(unregistered bool) []change.Step {
 	if !unregistered {
 		return nil
 	}
 	return []change.Step{{Name: "registering the conntrack helper", Do: o.Carrier.Register, Undo: o.Carrier.Unregister}}
 }
 
-// close closes the kernel's connection; there is nothing that an admin could do about an error.
+// close closes a connection to the kernel. An admin can do nothing about an error.
 func (o *Operator) close(k interface{ Close() error }) {
 	if err := k.Close(); err != nil {
 		o.Log.Debug("cannot close the netlink socket", "err", err)

@@ -23,32 +23,32 @@ import (
 	"ftpvip/rules/change"
 )
 
-// What the process that waits for a confirmation says: first that it is there, then that it waits. Between the two it is
-// given the token of what it waits for, or ends with its standard input.
+// Lines that the waiting process prints: present when it has started, awaits when it waits. In between it reads the token of
+// the apply from its standard input, or exits at the end of the input.
 const (
 	present = "ready to wait\n"
 	awaits  = "awaiting the confirmation\n"
 )
 
-// AwaitLog is the file in the state directory that has what that process logged.
+// AwaitLog is the log file of the waiting process, in the state directory.
 const AwaitLog = "confirm.log"
 
-// awaitStart is how long that process may take to start.
+// awaitStart is the time that the process may take to start.
 const awaitStart = 10 * time.Second
 
-// process is the Waiter of a host, as who started it has it. It outlives us and the session of the admin, who may well
-// have cut himself off: it has a session of its own, and under systemd a scope of its own, for logind may kill all that is
-// in the admin's (KillUserProcesses= of logind.conf(5)).
+// process is the Waiter of a host, seen from its parent. It must survive us and the admin's session, because the new rules may
+// have cut the admin off. So it has its own session and, under systemd, its own scope: logind may kill all processes in the
+// admin's scope (KillUserProcesses= in logind.conf(5)).
 type process struct {
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-	out  *os.File
-	said *bufio.Reader
-	told bool // that it has to wait, also when we are gone
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	out   *os.File
+	said  *bufio.Reader
+	armed bool // it waits for a confirmation, also after we have exited
 }
 
-// StartWaiter starts the Waiter of an apply. Only root gets a scope from systemd, so it is called before Source.Enter makes
-// us the owner of the state directory, as the process then does itself.
+// StartWaiter starts the Waiter of an apply. Only root can create a systemd scope, so call it before Source.Enter, which gives
+// up root. The waiting process gives up root itself.
 func (o *Operator) StartWaiter(after time.Duration) error {
 	var errs []error
 	for _, words := range awaitCommands() {
@@ -100,15 +100,15 @@ func start(words []string) (*process, error) {
 		return nil, errors.Join(fmt.Errorf("starting %s: %w", words[0], err), out.Close())
 	}
 	p := &process{cmd: cmd, in: in, out: out, said: bufio.NewReader(out)}
-	_ = into.Close() // so that we see the end of what the process says
-	if err := p.hear(present); err != nil {
+	_ = into.Close() // otherwise we would never read EOF
+	if err := p.expectLine(present); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting %s: %w", words[0], err), p.End())
 	}
 	return p, nil
 }
 
-// hear wants the process to say a line.
-func (p *process) hear(want string) error {
+// expectLine waits until the process prints this line.
+func (p *process) expectLine(want string) error {
 	if err := p.out.SetReadDeadline(time.Now().Add(awaitStart)); err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (p *process) hear(want string) error {
 	if line == want {
 		return nil
 	}
-	rest, _ := io.ReadAll(io.LimitReader(p.said, 4096)) // what it says before it ends
+	rest, _ := io.ReadAll(io.LimitReader(p.said, 4096)) // its error message
 	if line += string(rest); line != "" {
 		return errors.New("it says: " + strings.TrimSpace(line))
 	}
@@ -125,16 +125,16 @@ func (p *process) hear(want string) error {
 
 // Await implements Waiter.
 func (p *process) Await(token string) error {
-	p.told = true
+	p.armed = true
 	if _, err := io.WriteString(p.in, token+"\n"); err != nil {
 		return err
 	}
-	return p.hear(awaits)
+	return p.expectLine(awaits)
 }
 
 // Leave implements Waiter.
 func (p *process) Leave() error {
-	if !p.told {
+	if !p.armed {
 		return p.End()
 	}
 	return errors.Join(p.in.Close(), p.out.Close())
@@ -142,7 +142,7 @@ func (p *process) Leave() error {
 
 // End implements Waiter.
 func (p *process) End() error {
-	p.told = false
+	p.armed = false
 	_ = p.in.Close()
 	_ = p.out.Close()
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -152,8 +152,8 @@ func (p *process) End() error {
 	return nil
 }
 
-// waiting is the step that makes the process wait that will roll back.
-func (o *Operator) waiting(p *inforce.Pending) change.Step {
+// waitStep is the step that tells the process to wait for the confirmation.
+func (o *Operator) waitStep(p *inforce.Pending) change.Step {
 	return change.Step{
 		Name: "starting the process that waits for the confirmation",
 		Do:   func() error { return o.Waiter.Await(p.Token) },
@@ -161,18 +161,18 @@ func (o *Operator) waiting(p *inforce.Pending) change.Step {
 	}
 }
 
-// AwaitConfirm is the work of the waiting process: it rolls an apply back after some time unless it is confirmed.
+// AwaitConfirm is what the waiting process runs: it rolls an apply back after some time unless it is confirmed.
 func (o *Operator) AwaitConfirm(ctx context.Context, stdout io.Writer, after time.Duration) error {
-	token, err := o.presentSelf(ctx, stdout)
+	token, err := o.readToken(ctx, stdout)
 	if err != nil || token == "" {
 		return err
 	}
 	return o.awaitUntil(ctx, token, o.Clock.After(after))
 }
 
-// presentSelf is the other end: it says that the process is there, waits for the token, and returns it, or "" when nobody
-// gives one. From then on what the process says goes to its log.
-func (o *Operator) presentSelf(ctx context.Context, stdout io.Writer) (token string, err error) {
+// readToken runs in the waiting process: it prints that it has started, and reads the token; "" if there is none. From then on
+// the output of the process goes to its log.
+func (o *Operator) readToken(ctx context.Context, stdout io.Writer) (token string, err error) {
 	signal.Ignore(syscall.SIGHUP)
 	if err := report.Write(stdout, "%s", present); err != nil {
 		return "", err

@@ -14,7 +14,7 @@ import (
 	"ftpvip/rules/doctor/host"
 )
 
-// Doctor looks for what stands in the way of FTP on this host. client may be invalid: any; command is how ftpvip is called.
+// Doctor looks for problems with FTP on this host. An invalid client stands for any client; command is how ftpvip was called.
 func (o *Operator) Doctor(ctx context.Context, client netip.Addr, command string) ([]doctor.Finding, error) {
 	cfg, err := o.config()
 	if err != nil {
@@ -36,7 +36,7 @@ func (o *Operator) Doctor(ctx context.Context, client netip.Addr, command string
 	return doctor.Judge(facts), nil
 }
 
-// askFeatures adds what the kernel can do, and other programs' rules.
+// askFeatures adds the features of the kernel and other programs' rules.
 func (o *Operator) askFeatures(facts *doctor.Facts) error {
 	f, done, err := o.Kernel.Features()
 	if err != nil {
@@ -65,7 +65,7 @@ func (o *Operator) askFeatures(facts *doctor.Facts) error {
 	return nil
 }
 
-// askTable adds what apply would do to our table.
+// askTable adds what apply would change in our table.
 func (o *Operator) askTable(facts *doctor.Facts) error {
 	want, _, err := o.desired(facts.Config)
 	if errors.Is(err, carrier.ErrUnavailable) { // judged by Kernel.CTHelper

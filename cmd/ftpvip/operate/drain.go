@@ -11,8 +11,8 @@ import (
 	"ftpvip/rules"
 )
 
-// Disable takes a backend out and ends its sessions. The slots move away first, so that who is thrown out does not come
-// back to the same backend.
+// Disable takes a backend out and resets its sessions. The slots change first, so that clients that reconnect get another
+// backend.
 func (o *Operator) Disable(ctx context.Context, ref configs.Ref) (*report.Disabled, error) {
 	d, err := o.SetMode(ctx, ref, rules.Disabled)
 	if err != nil {
@@ -27,15 +27,14 @@ func (o *Operator) Disable(ctx context.Context, ref configs.Ref) (*report.Disabl
 		return nil, fmt.Errorf("%s is disabled, but some of its sessions may go on; run the same command again: %w", ref, err)
 	}
 	if ended.Silent > 0 {
-		o.Log.Warn("connections were forgotten without a reset, for they are older than the table: their ends notice when they "+
-			"next send something", "connections", ended.Silent)
+		o.Log.Warn("connections were deleted without a reset because they are older than the table: both ends notice when they "+
+			"next send data", "connections", ended.Silent)
 	}
 	return &report.Disabled{Decided: d, Ended: ended}, nil
 }
 
-// AwaitIdle waits for the end of a backend's sessions, until timeout where that is not 0, and calls show with their number
-// whenever it changes. It returns how many are left; where some are, the error is ErrStillRunning or says why nobody
-// waits any longer.
+// AwaitIdle waits until a backend has no session, for at most timeout unless that is 0. It calls show with the number of
+// sessions whenever that changes. It returns the number left, and ErrStillRunning if the time is over.
 func (o *Operator) AwaitIdle(ctx context.Context, ref configs.Ref, timeout time.Duration, show func(int) error) (left int, err error) {
 	cfg, err := o.serving()
 	if err != nil {
@@ -53,15 +52,14 @@ func (o *Operator) AwaitIdle(ctx context.Context, ref configs.Ref, timeout time.
 	return left, err
 }
 
-// ErrStillRunning says that the time to wait was over first.
+// ErrStillRunning says that sessions are left when the time is over.
 var ErrStillRunning = errors.New("sessions still run")
 
-// pollSessions is how often sessions are counted; counting looks at all of conntrack, and where that takes long it
-// takes no more than a tenth of the time.
+// pollSessions is how often sessions are counted. Counting reads all of conntrack; it may use a tenth of the time at most.
 const pollSessions = 500 * time.Millisecond
 
-// waitIdle waits until count has been 0 twice in a row: a connection that was being opened when the slots moved is
-// not counted at first. It tells show of every change.
+// waitIdle waits until count was 0 twice in a row, because a connection that was being opened when the slots changed is not
+// counted at first.
 func (o *Operator) waitIdle(ctx context.Context, timeout time.Duration, count func() (int, error), show func(int) error) (int, error) {
 	var deadline <-chan time.Time
 	if timeout > 0 {

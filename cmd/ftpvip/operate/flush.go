@@ -7,7 +7,7 @@ import (
 	"ftpvip/rules/change"
 )
 
-// Flush removes our table. It needs no configuration: it must work where the file is broken.
+// Flush removes our table. It must work with a broken configuration file, so it does not read it.
 func (o *Operator) Flush(ctx context.Context) (done report.Flushed, err error) {
 	unlock, err := o.lockChange(ctx)
 	if err != nil {
@@ -23,7 +23,7 @@ func (o *Operator) Flush(ctx context.Context) (done report.Flushed, err error) {
 	if err != nil {
 		return done, err
 	}
-	remember, err := o.remember(record.Flush())
+	remember, err := o.recordStep(record.Flush())
 	if err != nil {
 		return done, err
 	}

@@ -13,7 +13,7 @@ import (
 	"ftpvip/helper/recall"
 )
 
-// helperSocket is where a running helper answers; "" where it can be nowhere.
+// helperSocket is the path of the helper's socket; "" if there can be none.
 func (o *Operator) helperSocket() string {
 	dir, err := statedir.Make(o.StateDir)
 	if err != nil {
@@ -24,8 +24,8 @@ func (o *Operator) helperSocket() string {
 	return o.socket()
 }
 
-// memoryFile is what sessions remember for the next helper. It belongs on a file system in memory, where systemd makes a
-// directory for it; without systemd it is in the state directory.
+// memoryFile holds the state of sessions for the next helper. systemd provides a directory in memory for it; without systemd
+// it is in the state directory.
 const memoryFile = "helper.memory"
 
 // helperMemory opens it.
@@ -50,26 +50,26 @@ func (o *Operator) helperMemory() (*recall.File, error) {
 	return memory, nil
 }
 
-// sparing makes the garbage collector keep close to what is in use: a helper has thousands of small sessions for long
-// and makes hardly any garbage, so memory is worth more than the little time. GOGC in the environment comes first.
-func sparing() {
+// tuneGarbageCollector saves memory: a helper has thousands of small, long-lived sessions and allocates little, so collecting
+// more often costs little time. GOGC in the environment overrides it.
+func tuneGarbageCollector() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(25)
 	}
 }
 
-// Helper runs the conntrack helper until SIGTERM or SIGINT. SIGHUP reloads the configuration; a wrong one is refused, and the old one
-// runs on.
+// Helper runs the conntrack helper until SIGTERM or SIGINT. SIGHUP reloads the configuration; if the new one is invalid, the
+// old one stays in use.
 func (o *Operator) Helper(ctx context.Context, version string) error {
 	cfg, err := o.serving()
 	if err != nil {
 		return err
 	}
 	o.Source.forgetEarly()
-	sparing()
+	tuneGarbageCollector()
 	memory, err := o.helperMemory()
 	if err != nil {
-		o.Log.Warn("a helper that is killed in the middle of a line will leave the next one to guess", "err", err)
+		o.Log.Warn("session state cannot be kept for the next helper: if this one is killed in the middle of a line, transfers may fail", "err", err)
 	}
 	d := helper.New(cfg, o.Log, helper.Options{Version: version, Socket: o.helperSocket(), Memory: memory})
 	hangup := make(chan os.Signal, 1)

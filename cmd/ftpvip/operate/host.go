@@ -20,7 +20,7 @@ import (
 	"ftpvip/rules/walk"
 )
 
-// OnHost lets an operator work on this host.
+// OnHost makes the operator work on this host.
 func (o *Operator) OnHost() *Operator {
 	o.Kernel, o.Carrier, o.Addresses, o.Sessions, o.Clock = hostKernel{}, hostCarrier{}, hostAddresses{}, hostSessions{}, hostClock{}
 	o.Change = change.Plain
@@ -80,7 +80,7 @@ func (hostClock) Boot() (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// Seen is what only root may read of the kernel.
+// Seen is what only root may read from the kernel.
 type Seen struct {
 	queues    map[uint16]observe.QueueState
 	legacy    []string
@@ -88,7 +88,7 @@ type Seen struct {
 	legacyErr error
 }
 
-// Look reads it, for the commands that show it; root calls it before it becomes the owner of the state directory.
+// Look reads it. Call it before Source.Enter, which gives up root.
 func Look() (s Seen) {
 	s.queues, s.queuesErr = observe.Queues()
 	s.legacy, s.legacyErr = host.Legacy()

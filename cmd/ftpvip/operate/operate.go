@@ -1,5 +1,5 @@
 // Package operate carries out what commands ask for: it changes state files, the kernel's table, addresses and running
-// sessions, whole or not at all. What it needs of the host stands behind small interfaces, which host.go implements.
+// sessions. A change happens as a whole or not at all. Everything on the host is behind small interfaces; host.go implements them.
 package operate
 
 import (
@@ -68,7 +68,7 @@ type Sessions interface {
 	Reset(ctx context.Context, cfg *configs.Config, refs []configs.Ref) (reset.Ended, error)
 }
 
-// Clock is time, and which run of the host it is.
+// Clock is the time, and the id of this boot.
 type Clock interface {
 	Now() time.Time
 	After(d time.Duration) <-chan time.Time
@@ -77,8 +77,8 @@ type Clock interface {
 
 // Waiter is the process that rolls an apply back unless it is confirmed.
 type Waiter interface {
-	Await(token string) error // makes it wait for the confirmation of an apply
-	Leave() error             // leaves it alone, and ends it where it has nothing to wait for
+	Await(token string) error // starts waiting for the confirmation of an apply
+	Leave() error             // detaches from it; ends it if it has nothing to wait for
 	End() error
 }
 
@@ -101,7 +101,7 @@ type Operator struct {
 	file atomic.Pointer[loaded]
 }
 
-// UsageError is an error of what was asked for, not of carrying it out.
+// UsageError says that the request is wrong; nothing was tried.
 type UsageError struct{ error }
 
 // Unwrap returns the error itself.
@@ -113,7 +113,7 @@ const (
 	lockRound  = "health.lock" // held for a whole round of health checks
 )
 
-// lockWait is how long a command waits for another one that changes things; for each, where there are many.
+// lockWait is how long a command waits for each process that holds the lock.
 const lockWait = 30 * time.Second
 
 // socket is where a running helper answers.

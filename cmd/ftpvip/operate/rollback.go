@@ -34,11 +34,11 @@ func (o *Operator) Rollback(ctx context.Context, dryRun bool) (*report.RolledBac
 	return back, nil
 }
 
-// errNoWayBack says that nothing is remembered.
+// errNoWayBack says that no earlier configuration is recorded.
 var errNoWayBack = errors.New("no way back: what was in force before the last apply is not known")
 
-// rollBack brings the previous configuration into force. What is known of the backends now goes into it: a backend that
-// died or was drained since does not come back to life. The caller holds the lock.
+// rollBack brings the previous configuration into force, with the current state of the backends: one that failed or was
+// drained since then stays out. The caller holds the lock.
 func (o *Operator) rollBack(r inforce.Record, dryRun bool) (*report.RolledBack, error) {
 	if !r.PreviousKnown {
 		return nil, fmt.Errorf("%w; write the old configuration to %s and run `ftpvip apply`", errNoWayBack, o.Source.Path)
@@ -48,12 +48,12 @@ func (o *Operator) rollBack(r inforce.Record, dryRun bool) (*report.RolledBack, 
 		return nil, err
 	}
 	defer o.close(k)
-	remember, err := o.remember(r.RollBack(o.Clock.Now()))
+	remember, err := o.recordStep(r.RollBack(o.Clock.Now()))
 	if err != nil {
 		return nil, err
 	}
 	if r.Previous == nil {
-		return o.backToNothing(k, remember, dryRun)
+		return o.rollBackToNone(k, remember, dryRun)
 	}
 	cfg, err := r.Previous.Config()
 	if err != nil {
@@ -74,7 +74,7 @@ func (o *Operator) rollBack(r inforce.Record, dryRun bool) (*report.RolledBack, 
 			return nil, err
 		}
 		p = rules.Diff(have, want)
-	} else if err := o.Change.Carry(append(o.registration(unregistered), remember, o.bindStep(addresses), o.writing(k, want, &p))...); err != nil {
+	} else if err := o.Change.Carry(append(o.registerStep(unregistered), remember, o.bindStep(addresses), o.tableStep(k, want, &p))...); err != nil {
 		return nil, err
 	}
 	text := addresses.Text() + p.Text()
@@ -83,8 +83,8 @@ func (o *Operator) rollBack(r inforce.Record, dryRun bool) (*report.RolledBack, 
 	return back, nil
 }
 
-// backToNothing is rollBack to a host without our table.
-func (o *Operator) backToNothing(k Table, remember change.Step, dryRun bool) (*report.RolledBack, error) {
+// rollBackToNone removes our table: there was none before.
+func (o *Operator) rollBackToNone(k Table, remember change.Step, dryRun bool) (*report.RolledBack, error) {
 	addresses, err := o.binding(nil)
 	if err != nil {
 		return nil, err
@@ -106,8 +106,8 @@ func (o *Operator) backToNothing(k Table, remember change.Step, dryRun bool) (*r
 	return &report.RolledBack{Changed: len(changes) > 0, Changes: changes, DryRun: dryRun}, nil
 }
 
-// writing is the step that makes the kernel's table match; what it did goes to p.
-func (o *Operator) writing(k Table, want *rules.Ruleset, p **rules.Plan) change.Step {
+// tableStep is the step that makes the kernel's table match; it stores what it did in p.
+func (o *Operator) tableStep(k Table, want *rules.Ruleset, p **rules.Plan) change.Step {
 	return change.Step{Name: "changing the kernel's table", Do: func() error {
 		done, err := commitTo(want, k, func() (*rules.Ruleset, error) { return k.Read(want) },
 			func(have *rules.Ruleset) *rules.Plan { return rules.Diff(have, want) })
@@ -121,13 +121,13 @@ func (o *Operator) writing(k Table, want *rules.Ruleset, p **rules.Plan) change.
 // reloadHelper makes a running helper read the configuration that is in force now.
 func (o *Operator) reloadHelper(ctx context.Context) {
 	if err := live.Reload(ctx, o.socket()); err != nil && !errors.Is(err, live.ErrNotRunning) {
-		o.Log.Warn("the helper is not told of the configuration that was restored; do it with `systemctl reload ftpvip-helper`", "err", err)
+		o.Log.Warn("cannot reload the helper after the rollback; run `systemctl reload ftpvip-helper`", "err", err)
 	}
 }
 
-// settleOverdue rolls an apply back whose confirmation never came, where the process that should have done it is no
-// more. It tells whether it did. The caller holds the lock.
-func (o *Operator) settleOverdue(ctx context.Context, r inforce.Record) (bool, error) {
+// rollBackOverdue rolls back an apply that was not confirmed in time, if the waiting process has exited. It reports whether it
+// did. The caller holds the lock.
+func (o *Operator) rollBackOverdue(ctx context.Context, r inforce.Record) (bool, error) {
 	if r.Pending == nil {
 		return false, nil
 	}
@@ -139,11 +139,11 @@ func (o *Operator) settleOverdue(ctx context.Context, r inforce.Record) (bool, e
 	if err != nil {
 		return false, fmt.Errorf("rolling back an apply that was not confirmed: %w", err)
 	}
-	o.Log.Warn("an apply was not confirmed, and the process that should have rolled it back is no more: this is done now",
+	o.Log.Warn("an apply was not confirmed, and the process that should have rolled it back has exited; rolled back now",
 		"until", r.Pending.Until, "result", back.String())
 	o.reloadHelper(ctx)
 	return true, nil
 }
 
-// overdueGrace is left to the process whose work it is.
+// overdueGrace is the time that the waiting process has to roll back by itself.
 const overdueGrace = 2 * time.Second

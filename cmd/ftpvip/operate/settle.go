@@ -13,7 +13,7 @@ import (
 	"ftpvip/rules"
 )
 
-// History is what happened to backends. Where it is empty it is not nil.
+// History returns the events of backends; it is never nil.
 func (o *Operator) History() ([]judge.Event, error) {
 	events, broken, err := health.ReadHistory(o.StateDir)
 	if broken > 0 {
@@ -22,11 +22,11 @@ func (o *Operator) History() ([]judge.Event, error) {
 	return append([]judge.Event{}, events...), err
 }
 
-// errRoundRuns says that somebody else checks already.
+// errRoundRuns says that another process is checking.
 var errRoundRuns = errors.New("another round of health checks is still running, or ftpvip health --watch")
 
-// Round checks all backends and updates the slots. It calls show with the result, then runs what the result asks for:
-// resets and notify commands. Where another round is running it does nothing, and calls nobody.
+// Round checks all backends and updates the slots. It calls show with the result, then resets sessions and runs notify
+// commands. If another round is running, it does nothing.
 func (o *Operator) Round(ctx context.Context, show func(health.Report) error) error {
 	cfg, err := o.serving()
 	if err != nil {
@@ -56,17 +56,17 @@ func (o *Operator) Round(ctx context.Context, show func(health.Report) error) er
 	for _, w := range done.report.Warnings {
 		o.Log.Warn(w)
 	}
-	return errors.Join(show(done.report), o.resetDown(ctx, cfg, done.events), o.tell(ctx, cfg, done.events))
+	return errors.Join(show(done.report), o.resetDown(ctx, cfg, done.events), o.notifyAndRecord(ctx, cfg, done.events))
 }
 
-// settled is what became of a round.
+// settled is the result of a round.
 type settled struct {
 	next   health.File
 	report health.Report
 	events []judge.Event
 }
 
-// when says what a round that changes nobody's state writes, and how long it waits for others that change things.
+// when says what a round writes if no state changes, and how long it waits for the lock.
 type when struct {
 	state, kernel bool
 	wait          time.Duration
@@ -74,8 +74,8 @@ type when struct {
 
 var always = when{state: true, kernel: true, wait: lockWait}
 
-// settle judges, remembers, and only then changes the kernel: after a crash the next round finds the same state and goes
-// on from there. All changes of the round are one transaction.
+// settle judges the findings, writes the state, and then changes the kernel: after a crash the next round continues from the
+// same state. All changes of a round are one transaction.
 func (o *Operator) settle(ctx context.Context, cfg *configs.Config, prev health.File, found health.Found, write when) (settled, error) {
 	unlock, err := o.lock(ctx, LockChange, write.wait)
 	if err != nil {
@@ -86,7 +86,7 @@ func (o *Operator) settle(ctx context.Context, cfg *configs.Config, prev health.
 	if err != nil {
 		return settled{}, err
 	}
-	if _, err := o.settleOverdue(ctx, record); err != nil {
+	if _, err := o.rollBackOverdue(ctx, record); err != nil {
 		o.Log.Error(err.Error())
 	}
 	decisions, err := o.adminFile() // read under the lock: a drain may have come while we probed
@@ -118,7 +118,7 @@ func (o *Operator) settle(ctx context.Context, cfg *configs.Config, prev health.
 	}
 	p, err := o.updateSlots(cfg, health.Known{Health: s.next, Admin: decisions}, touched...)
 	if err != nil {
-		return s, fmt.Errorf("the state is written, and the slots are as they were: %w", err)
+		return s, fmt.Errorf("the state is written, but the slots are unchanged: %w", err)
 	}
 	if deleted, added := p.Elements(); deleted+added > 0 {
 		o.Log.Info("slots changed", "deleted", deleted, "added", added)
@@ -126,8 +126,8 @@ func (o *Operator) settle(ctx context.Context, cfg *configs.Config, prev health.
 	return s, nil
 }
 
-// resetDown ends the sessions of backends that went down, where their pools want that. Slots have moved by now, so nobody
-// comes back to the same backend.
+// resetDown resets the sessions of backends that went down, if their pools have on_down: reset. The slots have changed before,
+// so clients that reconnect get another backend.
 func (o *Operator) resetDown(ctx context.Context, cfg *configs.Config, events []judge.Event) error {
 	var refs []configs.Ref
 	var which []int
@@ -157,8 +157,8 @@ func (o *Operator) resetDown(ctx context.Context, cfg *configs.Config, events []
 	return nil
 }
 
-// tell runs the notify commands and writes the history. The caller holds the lock of the round.
-func (o *Operator) tell(ctx context.Context, cfg *configs.Config, events []judge.Event) error {
+// notifyAndRecord runs the notify commands and writes the history. The caller holds the lock of the round.
+func (o *Operator) notifyAndRecord(ctx context.Context, cfg *configs.Config, events []judge.Event) error {
 	if len(events) == 0 {
 		return nil
 	}

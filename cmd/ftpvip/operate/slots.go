@@ -10,11 +10,11 @@ import (
 	"ftpvip/rules/kernel"
 )
 
-// attempts is how often a change is tried where somebody else changes the kernel's rules at the same time.
+// attempts is how often a change is tried if another program changes the kernel's rules at the same time.
 const attempts = 10
 
-// commit reads the kernel's table, lets plan decide what to do, and does it; again where the kernel's rules
-// changed in between.
+// commit reads the kernel's table, asks plan what to change, and commits that. It starts again if the kernel's rules changed
+// in between.
 func commit(k Table, read func() (*rules.Ruleset, error), plan func(have *rules.Ruleset) *rules.Plan) (*rules.Plan, error) {
 	var err error
 	for range attempts {
@@ -33,8 +33,8 @@ func commit(k Table, read func() (*rules.Ruleset, error), plan func(have *rules.
 	return nil, fmt.Errorf("%w, %d times in a row: another program keeps changing them; try again", err, attempts)
 }
 
-// commitTo is commit towards want. Where clients are remembered it looks a second time: one that connected between
-// our reading and our writing may be remembered on a backend that is no member any more.
+// commitTo is commit towards want. With affinity it runs twice: a client that connected between read and commit may be
+// assigned to a backend that is no longer a member.
 func commitTo(want *rules.Ruleset, k Table, read func() (*rules.Ruleset, error),
 	plan func(have *rules.Ruleset) *rules.Plan,
 ) (*rules.Plan, error) {
@@ -45,9 +45,9 @@ func commitTo(want *rules.Ruleset, k Table, read func() (*rules.Ruleset, error),
 	return p, err
 }
 
-// updateSlots writes the slot elements that differ from what the configuration in force asks for, in one transaction, and
-// nothing else: those of all pools, or of what the given backends have a part in, however many others there are. Where our
-// table is not in the kernel it warns, and the next apply does it. The caller holds the lock.
+// updateSlots writes the slot elements that differ from the configuration in force, in one transaction, and nothing else: of
+// all pools, or only of those that the given backends belong to. If our table is not in the kernel, it warns. The caller
+// holds the lock.
 func (o *Operator) updateSlots(cfg *configs.Config, now health.Known, backends ...configs.Ref) (*rules.Plan, error) {
 	cfg, err := o.forSlots(cfg)
 	if err != nil {

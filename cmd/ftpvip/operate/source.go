@@ -22,21 +22,21 @@ type Source struct {
 	early *os.File // the file, opened while we were root; nil: it is opened when it is needed
 }
 
-// Enter makes root the owner of the state directory, for good; package statedir says why. The configuration is root's to
-// read, wherever an admin keeps it, so it is opened before.
+// Enter makes a root process run as the owner of the state directory from now on; package statedir says why. It opens the
+// configuration first, because the file may be readable by root only.
 func (s *Source) Enter(stateDir string) error {
 	owner, err := statedir.Foreign(stateDir)
 	if err != nil || owner == nil {
 		return err
 	}
-	if f, err := os.Open(s.Path); err == nil { // otherwise whoever needs it says what is wrong
+	if f, err := os.Open(s.Path); err == nil { // Load reports the error
 		s.early = f
 	}
 	return owner.Become()
 }
 
-// Load loads the configuration, with its text. Where the state directory's owner may not read it, what root opened stands
-// in; a pipe can be opened only once.
+// Load loads the configuration and its text. If the owner of the state directory may not read the file, Load reads the one
+// that root opened. A pipe can be opened only once.
 func (s *Source) Load() (*configs.Config, []byte, error) {
 	if s.early == nil {
 		return configs.LoadText(s.Path, s.Overrides)
@@ -57,12 +57,12 @@ func (s *Source) Load() (*configs.Config, []byte, error) {
 	return configs.LoadOpen(s.Path, s.early, s.Overrides)
 }
 
-// parse reads a configuration that is remembered.
+// parse reads a recorded configuration.
 func (s *Source) parse(name, text string) (*configs.Config, error) {
 	return configs.Parse(name, []byte(text), s.Overrides)
 }
 
-// forgetEarly is for commands that read the configuration again later: then the file may be another one.
+// forgetEarly closes the file that root opened, for commands that reload the configuration later.
 func (s *Source) forgetEarly() {
 	if s.early != nil {
 		_ = s.early.Close() // only read

@@ -13,7 +13,7 @@ import (
 	"ftpvip/rules/change"
 )
 
-// loaded is the configuration that the file had when it was last read, with its text.
+// loaded is the configuration when the file was last read, and its text.
 type loaded struct {
 	cfg  *configs.Config
 	text []byte
@@ -29,8 +29,8 @@ func (o *Operator) config() (*configs.Config, error) {
 	return cfg, nil
 }
 
-// serving loads the configuration that checks and the helper work with: the file's, but after a rollback what was
-// restored, until the next apply.
+// serving loads the configuration for checks and the helper: from the file or, after a rollback, the restored one until the
+// next apply.
 func (o *Operator) serving() (*configs.Config, error) {
 	r, err := o.record()
 	if err != nil {
@@ -43,12 +43,12 @@ func (o *Operator) serving() (*configs.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the configuration that a rollback restored is not valid any more; run `ftpvip apply`: %w", err)
 	}
-	o.Log.Warn("the file is not in force: its configuration was rolled back; mend it and run `ftpvip apply`",
+	o.Log.Warn("the file is not in force: its configuration was rolled back; fix it and run `ftpvip apply`",
 		"file", r.Current.File, "since", r.RolledBack)
 	return cfg, nil
 }
 
-// record reads what is in force, and logs what is wrong with that file.
+// record reads which configuration is in force, and logs problems with that file.
 func (o *Operator) record() (inforce.Record, error) {
 	r, warnings, err := inforce.Load(o.StateDir)
 	for _, w := range warnings {
@@ -57,9 +57,8 @@ func (o *Operator) record() (inforce.Record, error) {
 	return r, err
 }
 
-// forSlots is the configuration for the slots of the table that is in the kernel: the one that was applied, or
-// restored, last. A file that was edited since, or a program that read it then, changes no slots. cfg stands in where
-// nothing is recorded. The caller holds the lock.
+// forSlots returns the configuration for the slots of the table in the kernel: the one that was last applied or restored. A
+// file that was edited since then changes no slots. If nothing is recorded it returns cfg. The caller holds the lock.
 func (o *Operator) forSlots(cfg *configs.Config) (*configs.Config, error) {
 	r, err := o.record()
 	if err != nil || r.Current == nil {
@@ -76,14 +75,14 @@ func (o *Operator) forSlots(cfg *configs.Config) (*configs.Config, error) {
 	return applied, nil
 }
 
-// remember is the step that writes another record.
-func (o *Operator) remember(r inforce.Record) (change.Step, error) {
+// recordStep is the step that writes a record.
+func (o *Operator) recordStep(r inforce.Record) (change.Step, error) {
 	dir := o.StateDir
 	restore, err := inforce.Snapshot(dir)
 	return change.Step{Name: "writing what is in force", Do: func() error { return r.Save(dir) }, Undo: restore}, err
 }
 
-// healthFile reads what is known of the backends, and logs what is wrong with it.
+// healthFile reads the health state, and logs problems with that file.
 func (o *Operator) healthFile(cfg *configs.Config) (health.File, error) {
 	file, warnings, err := health.Load(o.StateDir, cfg)
 	for _, w := range warnings {
@@ -92,8 +91,7 @@ func (o *Operator) healthFile(cfg *configs.Config) (health.File, error) {
 	return file, err
 }
 
-// known reads what is known of the backends, and logs what is wrong with the files. Who changes the kernel by it holds
-// the lock.
+// known reads the state of the backends, and logs problems with the files. A caller that changes the kernel holds the lock.
 func (o *Operator) known(cfg *configs.Config) (health.Known, error) {
 	file, err := o.healthFile(cfg)
 	if err != nil {
@@ -103,7 +101,7 @@ func (o *Operator) known(cfg *configs.Config) (health.Known, error) {
 	return health.Known{Health: file, Admin: decisions}, err
 }
 
-// adminFile reads what an admin decided, and logs what is wrong with it.
+// adminFile reads the decisions of an admin, and logs problems with that file.
 func (o *Operator) adminFile() (admin.File, error) {
 	file, warnings, err := admin.Load(o.StateDir)
 	for _, w := range warnings {

@@ -13,7 +13,7 @@ import (
 	"ftpvip/rules"
 )
 
-// Status says how everything is.
+// Status returns the state of VIPs, pools, backends and the helper.
 func (o *Operator) Status(ctx context.Context) (*report.Status, error) {
 	cfg, err := o.config()
 	if err != nil {
@@ -55,7 +55,7 @@ func (o *Operator) Status(ctx context.Context) (*report.Status, error) {
 	}
 	s.Helper.Live, err = live.AskFigures(ctx, o.socket())
 	if err != nil {
-		s.Helper.Live = nil // what /proc says must do
+		s.Helper.Live = nil // only what /proc says
 		if !errors.Is(err, live.ErrNotRunning) {
 			o.Log.Warn("the helper's own figures are missing", "err", err)
 		}
@@ -66,7 +66,7 @@ func (o *Operator) Status(ctx context.Context) (*report.Status, error) {
 	return s, nil
 }
 
-// readKernel asks the kernel what a status shows.
+// readKernel reads from the kernel what a status shows.
 func (o *Operator) readKernel(cfg *configs.Config, want *rules.Ruleset) (have report.Kernel, err error) {
 	k, err := o.Kernel.Open()
 	if err != nil {
@@ -105,7 +105,7 @@ func (o *Operator) helperState(cfg configs.Helper) (report.Helper, error) {
 	return h, nil
 }
 
-// Check validates the configuration, and says what servers have to be configured to. What it warns of is logged.
+// Check validates the configuration, and returns settings that FTP servers need. It logs warnings.
 func (o *Operator) Check() (*configs.Config, servers.Advice, error) {
 	cfg, err := o.config()
 	if err != nil {
@@ -115,7 +115,7 @@ func (o *Operator) Check() (*configs.Config, servers.Advice, error) {
 	if err != nil {
 		return nil, servers.Advice{}, err
 	}
-	for _, w := range report.Strangers(cfg, decisions) {
+	for _, w := range report.UnknownBackends(cfg, decisions) {
 		o.Log.Warn(w)
 	}
 	if _, err := o.usable(cfg); err != nil {

@@ -17,16 +17,16 @@ import (
 	"ftpvip/health/judge"
 )
 
-// How often a watch writes what changes nobody's state: the state file, so that everybody sees that checks are done, and
-// the slots, for slow starts and for what others did to the table.
+// How often a watch writes if no state changes: the state file, as proof that checks are running, and the slots, for slow
+// starts and for changes that others made to the table.
 const (
 	saveEvery  = time.Second
 	slotsEvery = 5 * time.Second
-	watchWait  = 3 * time.Second // for the lock: the watchdog is hungry
+	watchWait  = 3 * time.Second // for the lock: less than the watchdog's time
 )
 
-// maxUntold is how many rounds may wait for their notify commands.
-const maxUntold = 64
+// maxUnnotified is how many rounds may wait for their notify commands.
+const maxUnnotified = 64
 
 // watcher is a running `health --watch`.
 type watcher struct {
@@ -37,19 +37,19 @@ type watcher struct {
 	watchdog      time.Duration // 0: none
 	backends      health.File
 	saved, synced time.Time
-	fed           time.Time
+	watchdogSent  time.Time
 	rolledBack    time.Time // when the configuration was rolled back that it works with
-	untold        chan untold
+	unnotified    chan unnotified
 }
 
-// untold is a round's events that the world has yet to hear of.
-type untold struct {
+// unnotified is the events of a round whose notify commands have not run yet.
+type unnotified struct {
 	cfg    *configs.Config
 	events []judge.Event
 }
 
-// Watch checks each backend at its interval until SIGTERM or SIGINT. SIGHUP reloads the configuration; a wrong one is
-// refused, and the old one goes on.
+// Watch checks each backend at its interval until SIGTERM or SIGINT. SIGHUP reloads the configuration; if the new one is
+// invalid, the old one stays in use.
 func (o *Operator) Watch(ctx context.Context, textfile string) error {
 	cfg, err := o.serving()
 	if err != nil {
@@ -64,7 +64,7 @@ func (o *Operator) Watch(ctx context.Context, textfile string) error {
 		return err
 	}
 	defer unlock()
-	w := &watcher{Operator: o, ctx: ctx, textfile: textfile, untold: make(chan untold, maxUntold)}
+	w := &watcher{Operator: o, ctx: ctx, textfile: textfile, unnotified: make(chan unnotified, maxUnnotified)}
 	w.cfg.Store(cfg)
 	if w.backends, err = o.healthFile(cfg); err != nil {
 		return err
@@ -77,17 +77,17 @@ func (o *Operator) Watch(ctx context.Context, textfile string) error {
 	}
 	defer w.reloads()()
 	told := make(chan struct{})
-	go func() { defer close(told); w.tellAll() }()
+	go func() { defer close(told); w.notifyAll() }()
 	w.notify(daemon.SdNotifyReady)
 	o.Log.Info("watching", "pools", len(cfg.Pools))
 	health.Watch{Config: w.cfg.Load, Found: w.found}.Run(ctx, w.backends)
 	w.notify(daemon.SdNotifyStopping)
-	close(w.untold)
+	close(w.unnotified)
 	<-told
 	return w.last()
 }
 
-// reloads makes SIGHUP read the configuration anew, until the function that it returns is called.
+// reloads reloads the configuration on SIGHUP, until stop is called.
 func (w *watcher) reloads() (stop func()) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -109,22 +109,22 @@ func (w *watcher) reload() {
 	w.Log.Info("configuration reloaded")
 }
 
-// followRollback reloads after a rollback, which nobody else tells a watch of.
-func (w *watcher) followRollback() {
+// reloadAfterRollback reloads after a rollback: a rollback sends no signal to a watch.
+func (w *watcher) reloadAfterRollback() {
 	if r, err := w.record(); err == nil && r.RolledBack.After(w.rolledBack) {
 		w.rolledBack = r.RolledBack
 		w.reload()
 	}
 }
 
-// found settles what was found. What goes wrong is told, and the next call has another chance.
+// found settles the findings of a look. It logs errors; the next call tries again.
 func (w *watcher) found(found health.Found) (known health.File, judged bool) {
 	now := w.Clock.Now()
 	cfg := w.cfg.Load()
 	write := when{state: now.Sub(w.saved) >= saveEvery, kernel: now.Sub(w.synced) >= slotsEvery, wait: watchWait}
 	done, err := w.settle(w.ctx, cfg, w.backends, found, write)
 	if err != nil && w.ctx.Err() == nil {
-		w.Log.Error("what was found could not be carried out", "err", err)
+		w.Log.Error("cannot apply the results of a health check", "err", err)
 	}
 	if done.next.Backends == nil {
 		return w.backends, false
@@ -133,7 +133,7 @@ func (w *watcher) found(found health.Found) (known health.File, judged bool) {
 	changed := len(done.events) > 0
 	if write.state || changed {
 		w.saved = now
-		w.followRollback()
+		w.reloadAfterRollback()
 		if w.textfile != "" {
 			if err := health.WriteTextfile(w.textfile, done.report); err != nil {
 				w.Log.Error(err.Error())
@@ -143,7 +143,7 @@ func (w *watcher) found(found health.Found) (known health.File, judged bool) {
 	if err == nil && write.kernel { // a change alone looks at its own pools
 		w.synced = now
 	} else if err != nil {
-		w.synced = time.Time{} // soon again
+		w.synced = time.Time{} // retry soon
 	}
 	for _, warning := range done.report.Warnings {
 		w.Log.Debug(warning)
@@ -155,20 +155,20 @@ func (w *watcher) found(found health.Found) (known health.File, judged bool) {
 		w.Log.Error(err.Error())
 	}
 	w.enqueue(cfg, done.events)
-	if w.watchdog > 0 && now.Sub(w.fed) >= w.watchdog/4 {
-		w.fed = now
+	if w.watchdog > 0 && now.Sub(w.watchdogSent) >= w.watchdog/4 {
+		w.watchdogSent = now
 		w.notify(daemon.SdNotifyWatchdog)
 	}
 	return w.backends, true
 }
 
-// enqueue hands events to tellAll. Where commands are too slow for it, the history says that nobody was told.
+// enqueue hands events to notifyAll. If the queue is full, the history says that no notify command ran.
 func (w *watcher) enqueue(cfg *configs.Config, events []judge.Event) {
 	if len(events) == 0 {
 		return
 	}
 	select {
-	case w.untold <- untold{cfg, events}:
+	case w.unnotified <- unnotified{cfg, events}:
 		return
 	default:
 	}
@@ -180,16 +180,16 @@ func (w *watcher) enqueue(cfg *configs.Config, events []judge.Event) {
 	}
 }
 
-// tellAll runs until the queue is closed and empty. Also a watch that is ending tells what it did.
-func (w *watcher) tellAll() {
-	for u := range w.untold {
-		if err := w.tell(context.WithoutCancel(w.ctx), u.cfg, u.events); err != nil {
+// notifyAll runs until the queue is closed and empty, also while the watch is ending.
+func (w *watcher) notifyAll() {
+	for u := range w.unnotified {
+		if err := w.notifyAndRecord(context.WithoutCancel(w.ctx), u.cfg, u.events); err != nil {
 			w.Log.Error(err.Error())
 		}
 	}
 }
 
-// last writes what is known when the watch ends.
+// last writes the state when the watch ends.
 func (w *watcher) last() error {
 	unlock, err := w.lockChange(context.WithoutCancel(w.ctx))
 	if err != nil {
@@ -199,9 +199,9 @@ func (w *watcher) last() error {
 	return w.backends.Save(w.StateDir)
 }
 
-// notify tells systemd something; elsewhere there is nobody to tell.
+// notify notifies systemd, if it is the parent.
 func (w *watcher) notify(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		w.Log.Warn("systemd cannot be told", "state", state, "err", err)
+		w.Log.Warn("cannot notify systemd", "state", state, "err", err)
 	}
 }

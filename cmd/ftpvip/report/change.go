@@ -74,7 +74,7 @@ func (d *RolledBack) String() string {
 		return fmt.Sprintf("rolled back: table inet %s was not there before, and is removed", rules.TableName)
 	}
 	return fmt.Sprintf("rolled back to the configuration of %s: %d elements deleted, %d added; it stays in force until the next "+
-		"`ftpvip apply`, so mend %s first", d.To.At.Format(time.RFC3339), d.Deleted, d.Added, terminal.Line(d.To.File))
+		"`ftpvip apply`, so fix %s first", d.To.At.Format(time.RFC3339), d.Deleted, d.Added, terminal.Line(d.To.File))
 }
 
 // WriteText writes it for a terminal: of a dry run, what would change.

@@ -19,7 +19,7 @@ type Decided struct {
 	Added   int        `json:"elements_added"`
 }
 
-// NewDecided is the decision about a backend after one before it.
+// NewDecided compares the decisions about a backend before and after a command.
 func NewDecided(cfg *configs.Config, ref configs.Ref, before, after admin.File) *Decided {
 	e := after.Backends[ref]
 	d := &Decided{Backend: ref.String(), Mode: e.Mode, Weight: e.Weight, Changed: !before.Equal(after)}
@@ -59,7 +59,7 @@ type Disabled struct {
 }
 
 // Strangers says which commands remove decisions about backends that the configuration does not have.
-func Strangers(cfg *configs.Config, f admin.File) []string {
+func UnknownBackends(cfg *configs.Config, f admin.File) []string {
 	list := []string{}
 	for _, ref := range f.Unknown(cfg) {
 		e, remedy := f.Backends[ref], ""
@@ -72,7 +72,7 @@ func Strangers(cfg *configs.Config, f admin.File) []string {
 			}
 			remedy += "`ftpvip weight " + ref.String() + " default`"
 		}
-		list = append(list, "admin state has "+ref.String()+", which the configuration has not; to forget it: "+remedy)
+		list = append(list, "admin state has "+ref.String()+" is not configured; to remove it: "+remedy)
 	}
 	return list
 }

@@ -30,9 +30,9 @@ func (d *Findings) WriteText(w io.Writer) error {
 	var b strings.Builder
 	for _, f := range d.Findings {
 		fmt.Fprintf(&b, "%s: %s [%s]\n  why:  %s\n", f.Severity, terminal.Line(f.What), f.ID, terminal.Line(f.Why))
-		label := "mend:"
+		label := "fix: "
 		if f.On != "" {
-			label = "mend, on " + terminal.Line(f.On) + ":"
+			label = "fix, on " + terminal.Line(f.On) + ":"
 		}
 		for i, line := range f.Remedy {
 			if i > 0 {

@@ -1,4 +1,4 @@
-// Package report has the documents that commands print, and their text. It asks nobody: what it shows is handed to it.
+// Package report has the documents that commands print, and their text. It is pure: the caller passes all facts.
 package report
 
 import (
@@ -27,7 +27,7 @@ func Write(w io.Writer, format string, args ...any) error {
 	return nil
 }
 
-// Lines takes text apart, for a list in a document. It is never nil.
+// Lines splits text into lines for a document. It is never nil.
 func Lines(text string) []string {
 	if text == "" {
 		return []string{}
@@ -35,7 +35,7 @@ func Lines(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-// age drops what nobody wants to know.
+// age is a duration without needless precision.
 func age(d time.Duration) string {
 	switch d = max(d, 0); {
 	case d < time.Minute:
@@ -46,7 +46,7 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
 }
 
-// size writes bytes with a unit (IEC 80000-13).
+// size is a number of bytes with a unit (IEC 80000-13).
 func size(n uint64) string {
 	if n < 1024 {
 		return fmt.Sprintf("%d B", n)

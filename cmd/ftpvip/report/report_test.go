@@ -130,7 +130,7 @@ func TestRolledBack(t *testing.T) {
 		want string
 	}{
 		{"done", RolledBack{To: to, Deleted: 3, Added: 4}, "rolled back to the configuration of 2026-01-02T03:04:05Z: 3 elements deleted, 4 added; " +
-			"it stays in force until the next `ftpvip apply`, so mend /etc/ftpvip/ftpvip.yaml\\u000a first\n"},
+			"it stays in force until the next `ftpvip apply`, so fix /etc/ftpvip/ftpvip.yaml\\u000a first\n"},
 		{"no table", RolledBack{Changes: changes}, "rolled back: table inet ftpvip was not there before, and is removed\n"},
 		{"dry run", RolledBack{To: to, DryRun: true, Changes: changes}, "- a\n+ b\n"},
 		{"dry run without changes", RolledBack{DryRun: true}, ""},
@@ -157,8 +157,8 @@ func TestFindings(t *testing.T) {
 		{"a note", []doctor.Finding{note}, true, "note: a note [n]\n  why:  because\n\nnothing stands in the way of FTP (notes 1)\n"},
 		{"an error", []doctor.Finding{bad, note}, false, `error: off [forwarding]
   why:  no packet passes
-  mend, on the server: sysctl x
-                       sysctl y
+  fix, on the server: sysctl x
+                      sysctl y
   keep: a file
 
 note: a note [n]

@@ -75,13 +75,13 @@ type Helper struct {
 
 // NewStatus is a status without VIPs.
 func NewStatus(cfg *configs.Config, now health.Known, at time.Time) *Status {
-	s := &Status{VIPs: []VIP{}, LastRound: now.Health.Round, Warnings: Strangers(cfg, now.Admin)}
+	s := &Status{VIPs: []VIP{}, LastRound: now.Health.Round, Warnings: UnknownBackends(cfg, now.Admin)}
 	expected := health.Expected(cfg)
 	s.RoundLate = expected > 0 && at.Sub(s.LastRound) > expected
 	return s
 }
 
-// InForce notes what stands between the file and what is in force.
+// InForce notes how the file differs from the configuration in force.
 func (s *Status) InForce(r inforce.Record, now time.Time) {
 	if s.RolledBack = r.RolledBack; !r.RolledBack.IsZero() {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("the configuration was rolled back %s ago: the file is not in force until the "+
@@ -93,7 +93,7 @@ func (s *Status) InForce(r inforce.Record, now time.Time) {
 	}
 }
 
-// Compare says whether the kernel has what it should.
+// Compare notes whether the kernel's table is as it should be.
 func (s *Status) Compare(have, want *rules.Ruleset, addresses string) {
 	changes := Lines(addresses + rules.Diff(have, want).Text())
 	switch {

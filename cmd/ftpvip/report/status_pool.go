@@ -9,7 +9,7 @@ import (
 	"ftpvip/rules"
 )
 
-// Serving says who serves a VIP in one family.
+// Serving says which pool serves a VIP in one family.
 type Serving struct {
 	Family     configs.Family `json:"family"`
 	Pool       string         `json:"pool,omitempty"` // the VIP's own or a fallback; none: nobody serves
@@ -21,7 +21,7 @@ type Serving struct {
 	Clients    int            `json:"clients"`        // remembered by affinity
 }
 
-// serve fills in who serves, and returns it: the members, and the VIP's pool with the fallbacks that serve.
+// serve fills in Serving. It returns the members, and the VIP's pool with the fallbacks that serve.
 func (v *VIP) serve(p *configs.Pool, vip *configs.VIP, have *rules.Ruleset, state rules.State) (
 	members map[configs.Ref]bool, pools []*configs.Pool,
 ) {
@@ -54,7 +54,7 @@ func (v *VIP) serve(p *configs.Pool, vip *configs.VIP, have *rules.Ruleset, stat
 	return members, pools
 }
 
-// writeServing says who serves where that is not simply all backends of the pool, and who is remembered.
+// writeServing writes which backends serve, unless it is the whole pool, and the number of clients with affinity.
 func (v *VIP) writeServing(w *strings.Builder) {
 	tiers := slices.ContainsFunc(v.Backends[:v.Own], func(b Backend) bool { return b.Tier != v.Backends[0].Tier })
 	var texts []string
@@ -77,7 +77,7 @@ func (v *VIP) writeServing(w *strings.Builder) {
 	}
 }
 
-// text is who serves, or nothing where the pool itself does and has one tier.
+// text says which pool serves; "" if it is the VIP's own and has one tier.
 func (s *Serving) text(pool string, tiers bool) string {
 	quorum := fmt.Sprintf("NO QUORUM, %d fit of at least %d", s.Fit, s.MinMembers)
 	switch {
@@ -95,7 +95,7 @@ func (s *Serving) text(pool string, tiers bool) string {
 	return ""
 }
 
-// writeSlowStart tells of a backend that has not come to its weight yet.
+// writeSlowStart writes the progress of a slow start.
 func (b *Backend) writeSlowStart(w *strings.Builder) {
 	if b.SlowStart > 0 {
 		fmt.Fprintf(w, "  %s: slow start: %d %% of its weight\n", b.Name, b.SlowStart)

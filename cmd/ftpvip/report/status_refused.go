@@ -7,7 +7,7 @@ import (
 	"ftpvip/rules"
 )
 
-// refusalTexts are the reasons for a refusal, in an admin's words.
+// refusalTexts are the reasons for a refusal, in words for an admin.
 var refusalTexts = map[rules.Refusal]string{
 	rules.RefusedByDeny:    "of clients in the list deny",
 	rules.RefusedByAllow:   "of clients that are not in the list allow",
@@ -16,7 +16,7 @@ var refusalTexts = map[rules.Refusal]string{
 	rules.RefusedByBackend: "beyond connections_per_backend",
 }
 
-// countRefused takes the VIP's figures out of those of all counters.
+// countRefused takes the counters of the VIP from those of the table.
 func (v *VIP) countRefused(counts map[string]uint64) {
 	for _, why := range rules.Refusals {
 		if n, ok := counts[rules.CounterName(why, v.Name)]; ok {

@@ -141,7 +141,7 @@ pool farm  random  251 slots  0 of 2 backends are members
 table inet ftpvip: in step with the configuration
 helper: NOT LISTENING on queues 2100-2101: start it with ` + "`systemctl start ftpvip-helper` or `ftpvip helper`" + `
 last health round: never, LATE: is ftpvip-health.timer or ftpvip-health-watch.service active?
-warning: admin state has gone/x, which the configuration has not; to forget it: ` + "`ftpvip enable gone/x`" + `
+warning: admin state has gone/x is not configured; to remove it: ` + "`ftpvip enable gone/x`" + `
 warning: the configuration was rolled back 1h0m ago: the file is not in force until the next ` + "`ftpvip apply`" + `
 `},
 	} {
@@ -213,7 +213,7 @@ func TestFigures(t *testing.T) {
   sessions: 2 now, 9 so far
   data connections: 1 awaited now, 4 opened, 2 never came
   passive download: 3, 3.0 MiB
-  active upload: 1, 0 B without 1 that nobody counted
+  active upload: 1, 0 B (1 more without byte counts)
   refused, foreign address: 6
   packets unread, no session: 8
   packets dropped of clients that used more than their share: 5

@@ -14,7 +14,7 @@ import (
 	"ftpvip/rules"
 )
 
-// WriteText writes the status for a terminal; now is for how long ago things were.
+// WriteText writes the status for a terminal; ages are relative to now.
 func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	var b strings.Builder
 	for i := range s.VIPs {
@@ -45,7 +45,7 @@ func (s *Status) tableText() string {
 	case s.Table == "missing":
 		return "MISSING: run `ftpvip apply`"
 	case len(s.Changes) > 0:
-		return fmt.Sprintf("DIFFERS from the configuration in %d places: see `ftpvip diff`, mend with `ftpvip apply`",
+		return fmt.Sprintf("DIFFERS from the configuration in %d places: see `ftpvip diff`, fix with `ftpvip apply`",
 			len(s.Changes))
 	}
 	return s.Table + " with the configuration"
@@ -75,7 +75,7 @@ func (v *VIP) write(b *strings.Builder, now time.Time) {
 	b.WriteByte('\n')
 }
 
-// writeFigures prints what an admin asks first.
+// writeFigures writes the most important figures of the helper.
 func writeFigures(b *strings.Builder, f *live.Figures, now time.Time) {
 	fmt.Fprintf(b, "  version %s, process %d, up %s\n", terminal.Line(f.Version), f.PID, age(now.Sub(f.Started)))
 	fmt.Fprintf(b, "  sessions: %d now, %d so far\n", f.SessionsCurrent, f.SessionsTotal)
@@ -89,7 +89,7 @@ func writeFigures(b *strings.Builder, f *live.Figures, now time.Time) {
 	for _, t := range f.Transfers {
 		fmt.Fprintf(b, "  %s %s: %d, %s", terminal.Line(t.Mode), terminal.Line(t.Direction), t.Count, size(t.Bytes))
 		if t.Uncounted > 0 {
-			fmt.Fprintf(b, " without %d that nobody counted", t.Uncounted)
+			fmt.Fprintf(b, " (%d more without byte counts)", t.Uncounted)
 		}
 		b.WriteByte('\n')
 	}
