@@ -187,12 +187,12 @@ func TestFailedData(t *testing.T) {
 // Where conntrack's events are not to be had, nothing is said to have never come.
 func TestDeaf(t *testing.T) {
 	h := newHost(t, twoArm)
-	h.d.deaf.Store(true)
+	h.d.eventsLost.Store(true)
 	h.login()
 	h.passive()
 	s := h.d.sessions.all()[0]
 	s.awaits -= moment(journal.Patience)
-	s.impatient()
+	s.checkAwaited()
 	if n := h.d.quota.taken(); n != 0 {
 		t.Errorf("%d places are taken", n)
 	}
@@ -258,7 +258,7 @@ func TestQuotaLeaks(t *testing.T) {
 	for name, do := range map[string]func(h *host, s *session){
 		"the session ends":    func(h *host, _ *session) { h.end() },
 		"the helper ends":     func(h *host, _ *session) { h.d.concludeAll() },
-		"timeout":             func(_ *host, s *session) { s.awaits -= moment(expectTimeout); s.impatient() },
+		"timeout":             func(_ *host, s *session) { s.awaits -= moment(expectTimeout); s.checkAwaited() },
 		"port busy":           func(h *host, _ *session) { h.tracker.busy[50000] = true; h.passive(); h.end() },
 		"no carrier":          func(h *host, _ *session) { h.tracker.fails = track.ErrNoCarrier; h.passive(); h.end() },
 		"a packet afterwards": func(h *host, s *session) { h.end(); _ = s.Open(ftp.DataConn{Port: 50001}) },

@@ -1,7 +1,7 @@
-// Package helper is the conntrack helper as a daemon: it reads FTP control packets from NFQUEUE, lets
-// helper/ftp decide what becomes of them, creates the expectations that helper/ftp asks for, and gives the
-// packets back. What of a line has gone on is kept in a file for the next helper; all else conntrack and TCP know as
-// well: after a restart it picks running sessions up in the middle.
+// Package helper is the conntrack helper as a daemon. It reads FTP control packets from NFQUEUE, asks helper/ftp for their
+// verdicts, creates the expectations that helper/ftp asks for, and returns the verdicts to the kernel. After a restart it
+// picks up running sessions in the middle: conntrack and TCP know almost everything about them. Only which part of a line has
+// been forwarded is kept in a file for the next helper.
 package helper
 
 import (
@@ -24,11 +24,11 @@ import (
 	"ftpvip/helper/track"
 )
 
-// Options are what a helper is told besides its configuration.
+// Options are the settings of a helper that are not in the configuration.
 type Options struct {
-	Version string       // for those who ask
-	Socket  string       // path of the unix socket for those who ask; "": none
-	Memory  *recall.File // what sessions remember for the next helper; nil: nothing
+	Version string       // for status
+	Socket  string       // path of the unix socket for status and sessions; "": none
+	Memory  *recall.File // state of sessions for the next helper; nil: none is kept
 }
 
 // Daemon is the helper.
@@ -40,31 +40,31 @@ type Daemon struct {
 	pid     int
 	started time.Time
 
-	view     atomic.Pointer[view]
-	sessions *table
-	flows    *flows
-	earlier  *track.Earlier
-	quota    *quota
-	elders   *elders
-	spoilt   spoilt
-	count    counters
-	holding  atomic.Int64 // packets that wait for the rest of their line
-	deaf     atomic.Bool  // conntrack does not tell us of its events
+	view        atomic.Pointer[view]
+	sessions    *table
+	flows       *flows
+	earlier     *track.Earlier
+	quota       *quota
+	preexisting *preexisting
+	spoilt      spoilt
+	count       counters
+	holding     atomic.Int64 // packets that wait for the rest of their line
+	eventsLost  atomic.Bool  // conntrack events are not received
 
 	workers  []*worker
-	asker    track.Tracker // for what no packet waits for
+	asker    track.Tracker // for queries that no packet waits for
 	retired  chan retirement
 	drops    drops
-	stopping atomic.Bool   // sessions end here, and go on without us
+	stopping atomic.Bool   // the helper is stopping; the sessions continue without it
 	closing  atomic.Uint32 // the part of the table that findClosed looked at last
 }
 
-// New makes a daemon for a configuration. It does nothing before Run.
+// New returns a daemon for a configuration. It does nothing before Run.
 func New(cfg *configs.Config, log *slog.Logger, opts Options) *Daemon {
 	limit := ratelimit.New(log.Handler())
 	d := &Daemon{
 		log: slog.New(limit), limit: limit, cfg: cfg.Helper, opts: opts, pid: os.Getpid(), started: time.Now(),
-		sessions: newTable(), flows: newFlows(), earlier: track.NewEarlier(), quota: newQuota(), elders: newElders(), retired: make(chan retirement, maxRetired),
+		sessions: newTable(), flows: newFlows(), earlier: track.NewEarlier(), quota: newQuota(), preexisting: newPreexisting(), retired: make(chan retirement, maxRetired),
 	}
 	d.view.Store(viewHere(cfg))
 	for i := range cfg.Helper.Queues {
@@ -73,21 +73,21 @@ func New(cfg *configs.Config, log *slog.Logger, opts Options) *Daemon {
 	return d
 }
 
-// viewHere is the view of a configuration, with limits that this host can hold.
+// viewHere is the view of a configuration, with limits that this host supports.
 func viewHere(cfg *configs.Config) *view {
 	v := newView(cfg)
 	v.limits.MaxData = awaitedLimit(v.limits.MaxData, hostNumber("nf_conntrack_expect_max"))
 	return v
 }
 
-// Run binds the queues, tells systemd that it is ready, and works until ctx ends. The error says why it could
-// not start; a nil error means that it was asked to stop.
+// Run binds the queues, notifies systemd, and works until ctx ends. The error says why it could not start; nil means that it
+// was asked to stop.
 func (d *Daemon) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var tasks sync.WaitGroup
 	listening := make(chan struct{})
-	tasks.Go(func() { d.hear(inner, listening) })
+	tasks.Go(func() { d.listenToEvents(inner, listening) })
 	<-listening // before the first data connection is announced
 	err := d.start(inner)
 	var closers []interface{ Close() error }
@@ -100,18 +100,18 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return errors.Join(err, d.stop())
 	}
 	counted := make(chan struct{})
-	tasks.Go(func() { d.meetElders(inner, counted) })
-	d.elders.list()
+	tasks.Go(func() { d.listPreexisting(inner, counted) })
+	d.preexisting.list()
 	d.examineHost()
-	tasks.Go(func() { d.clerk(inner) })
+	tasks.Go(func() { d.accountant(inner) })
 	tasks.Go(func() { d.feedAll(inner) })
 	select {
-	case <-counted: // or else the first sessions would count as picked up
+	case <-counted: // otherwise the first sessions would count as picked up
 	case <-ctx.Done():
 	}
 	d.log.Info("ready", "version", d.opts.Version, "first_queue", d.cfg.FirstQueue, "queues", d.cfg.Queues)
 	d.notify(daemon.SdNotifyReady)
-	d.keepHouse(ctx)
+	d.maintain(ctx)
 	d.notify(daemon.SdNotifyStopping)
 	d.log.Info("stopping")
 	cancel()
@@ -123,7 +123,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return errors.Join(append(errs, d.stop())...)
 }
 
-// start opens a queue and a conntrack socket for each, so that queues do not wait for one another.
+// start opens a queue and a conntrack socket for each worker, so that the queues do not wait for each other.
 func (d *Daemon) start(ctx context.Context) (err error) {
 	if d.asker, err = track.Open(d.earlier); err != nil {
 		return err
@@ -140,8 +140,8 @@ func (d *Daemon) start(ctx context.Context) (err error) {
 	return nil
 }
 
-// serve starts to answer those who ask. Metrics that were asked for must be had; the socket is a convenience, and
-// without it sessions go on as well.
+// serve starts the metrics server and the unix socket. If metrics are configured, they must work; the helper runs without the
+// socket.
 func (d *Daemon) serve(ctx context.Context) (closers []interface{ Close() error }, err error) {
 	if d.cfg.Metrics.IsValid() {
 		s, err := metrics.Listen(ctx, d.cfg.Metrics, d.Figures)
@@ -191,13 +191,13 @@ func (d *Daemon) notify(state string) {
 	}
 }
 
-// Reload takes a new configuration: sessions that begin from now on follow it, and running ones do where their VIP is
-// still there. What the kernel's queues and sockets depend on stays as it was until the helper is started again.
+// Reload takes a new configuration. New sessions follow it, and running ones if their VIP is still configured. The settings of
+// queues and sockets stay as they are until the helper is restarted.
 func (d *Daemon) Reload(cfg *configs.Config) {
 	v := viewHere(cfg)
 	if v.adds(d.view.Load()) { // packets of new VIPs may have passed unread so far
-		d.elders.expect()
-		defer d.elders.list()
+		d.preexisting.expect()
+		defer d.preexisting.list()
 	}
 	d.view.Store(v)
 	d.examineLimit(cfg.Helper.MaxData)
@@ -222,8 +222,8 @@ func (d *Daemon) Reload(cfg *configs.Config) {
 	}
 }
 
-// keepHouse does what is to be done now and then, until ctx ends.
-func (d *Daemon) keepHouse(ctx context.Context) {
+// maintain does periodic work until ctx ends.
+func (d *Daemon) maintain(ctx context.Context) {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
 	look := time.NewTicker(lookEvery)

@@ -55,7 +55,7 @@ func newHost(t *testing.T, conn track.Connection) *host {
 	}
 	h.d = New(cfg, slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Options{})
 	h.d.asker = h.tracker
-	h.d.elders.complete(1)
+	h.d.preexisting.complete(1)
 	h.worker = newWorker(2100)
 	h.worker.tracker = h.tracker
 	h.d.workers = []*worker{h.worker}

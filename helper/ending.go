@@ -18,9 +18,9 @@ const (
 	endNone    ending = iota
 	endQuit           // 221
 	endServer         // 421
-	endClosed         // without a word, or an encrypted one
-	endLost           // its ending was not heard of
-	endStopped        // the helper ends; the session goes on without it
+	endClosed         // without a farewell, or with an encrypted one
+	endLost           // the event of its end was lost
+	endStopped        // the helper stopped; the session continues without it
 )
 
 // String returns a name that suits a log key.
@@ -41,17 +41,17 @@ func (e ending) String() string {
 	return "none"
 }
 
-// linger is how long after the server's last word the session's account is closed: the ends take that long to close
-// the connection. conntrack remembers a closed connection for two minutes more, and sends its event only then.
+// linger is the time between the server's farewell and the log line of the session: both ends need it to close the
+// connection. conntrack keeps a closed connection for two more minutes, and sends its event only then.
 const linger = 2 * time.Second
 
-// maxRetired is how many sessions may wait for their account to be closed.
+// maxRetired is how many ended sessions may wait for their log line.
 const maxRetired = 8192
 
-// maxInspect is how many data connections of a session conntrack is asked about at once.
+// maxInspect is how many data connections of a session are looked up at once.
 const maxInspect = 256
 
-// retirement is a session whose account is to be closed.
+// retirement is an ended session that waits for its log line.
 type retirement struct {
 	session *session
 	due     time.Time
@@ -59,7 +59,7 @@ type retirement struct {
 	final   bool // the connection has ended for certain
 }
 
-// farewell notes that the server takes its leave.
+// farewell notes that the server ends the session.
 func (s *session) farewell(e ending) {
 	if e == s.bye || s.told {
 		return
@@ -67,18 +67,18 @@ func (s *session) farewell(e ending) {
 	s.bye = e
 	select {
 	case s.daemon.retired <- retirement{session: s, due: s.daemon.time(s.now).Add(linger), how: e}:
-	default: // many end at the same time: conntrack's event will do
+	default: // many end at the same time: conntrack's event will follow
 	}
 }
 
-// forget ends the session of a connection that conntrack has forgotten.
+// forget ends the session of a connection that conntrack has deleted.
 func (d *Daemon) forget(c track.Connection, how ending) {
 	if s := d.sessions.remove(c); s != nil {
 		d.retire(s, how)
 	}
 }
 
-// retire ends a session that is out of the table already, and has its account closed.
+// retire ends a session that was removed from the table, and queues its log line.
 func (d *Daemon) retire(s *session, how ending) {
 	if told := s.end(); told {
 		return
@@ -86,12 +86,12 @@ func (d *Daemon) retire(s *session, how ending) {
 	select {
 	case d.retired <- retirement{session: s, due: time.Now(), how: how, final: true}:
 	default:
-		d.conclude(s, how) // better without figures than not at all
+		d.conclude(s, how) // a log line without byte counts
 	}
 }
 
-// clerk closes the accounts of sessions that have ended, so that neither packets nor conntrack's events wait for it.
-func (d *Daemon) clerk(ctx context.Context) {
+// accountant writes the log lines of ended sessions, so that neither packets nor conntrack's events wait for that.
+func (d *Daemon) accountant(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -110,12 +110,12 @@ func (d *Daemon) clerk(ctx context.Context) {
 	}
 }
 
-// close closes an account, unless the connection lives on.
+// close writes the log line of a session, unless the connection is still open.
 func (d *Daemon) close(r retirement) {
 	s := r.session
 	if !r.final && !d.leaving(s) {
 		s.mu.Lock()
-		s.bye = endNone // it was not the last word
+		s.bye = endNone // the session continued
 		s.mu.Unlock()
 		return
 	}
@@ -123,20 +123,20 @@ func (d *Daemon) close(r retirement) {
 	d.conclude(s, r.how)
 }
 
-// leaving tells whether an end that said farewell closes the connection.
+// leaving reports whether one end closes the connection after a farewell.
 func (d *Daemon) leaving(s *session) bool {
 	in, err := d.asker.Inspect(s.conn.Client, s.conn.VIP)
 	return errors.Is(err, track.ErrNoConnection) || err == nil && in.Closing
 }
 
-// over tells whether both ends have closed the connection.
+// over reports whether both ends have closed the connection.
 func (d *Daemon) over(s *session) bool {
 	in, err := d.asker.Inspect(s.conn.Client, s.conn.VIP)
 	return errors.Is(err, track.ErrNoConnection) || err == nil && in.Ended
 }
 
-// settle accounts for data connections that have ended, or for all. It returns what is still open: how many
-// connections, and how many bytes they have carried.
+// settle counts the data connections that have ended, or all. It returns the number of those that are open, and the bytes that
+// they have carried.
 func (d *Daemon) settle(s *session, all bool) (open int, bytes uint64) {
 	s.mu.Lock()
 	list := s.pages().Open()
@@ -148,13 +148,13 @@ func (d *Daemon) settle(s *session, all bool) (open int, bytes uint64) {
 		in, err := d.asker.Inspect(f.Src, f.Dst)
 		switch {
 		case errors.Is(err, track.ErrNoConnection):
-			// Its event is on the way, with the figures, and comes too late for a session that has ended.
+			// Its event is on the way with the byte counts, but comes too late for a session that has ended.
 			if !all {
 				continue
 			}
 			in.Fate.Answered = true
 		case err != nil:
-			d.log.Warn("cannot ask conntrack about a data connection", "err", err)
+			d.log.Warn("cannot look up a data connection in conntrack", "err", err)
 			in.Fate.Answered = true
 		}
 		if !all && !in.Ended {
@@ -168,7 +168,7 @@ func (d *Daemon) settle(s *session, all bool) (open int, bytes uint64) {
 	return open, bytes
 }
 
-// dataClosed accounts for one data connection.
+// dataClosed counts one data connection that has ended.
 func (d *Daemon) dataClosed(s *session, f journal.Flow, fate journal.Fate, now time.Time) {
 	s.mu.Lock()
 	done, ok := s.pages().Close(now, f, fate)
@@ -187,13 +187,12 @@ func (d *Daemon) dataClosed(s *session, f journal.Flow, fate journal.Fate, now t
 	}
 }
 
-// closingLooks bounds how many sessions conntrack is asked about by findClosed, which finishes the part of the table that
-// it is in.
+// closingLooks limits how many sessions findClosed looks up in a round; it finishes the part of the table that it is in.
 const closingLooks = 200
 
-// findClosed closes the accounts of sessions that ended without a readable farewell: of TLS sessions, and of clients
-// that just hang up. conntrack's event comes two minutes after that, so this makes the log prompt; with more quiet
-// sessions than looks it takes several rounds, each of which begins where the one before ended.
+// findClosed finds sessions that ended without a readable farewell: TLS sessions, and clients that close the connection. The
+// event of conntrack comes two minutes later, so this makes the log prompt. With more quiet sessions than look-ups it takes
+// several rounds, each of which starts where the last one stopped.
 func (d *Daemon) findClosed(now time.Time) {
 	looks := 0
 	for range shards {
@@ -217,10 +216,10 @@ func (d *Daemon) findClosed(now time.Time) {
 	}
 }
 
-// quiet is how long a session is silent before it may have ended.
+// quiet is how long a session must be silent before it is looked up.
 const quiet = 3 * time.Second
 
-// conclude writes the session's line into the log, once.
+// conclude writes the log line of a session, once.
 func (d *Daemon) conclude(s *session, how ending) {
 	s.mu.Lock()
 	if s.told {
@@ -231,24 +230,24 @@ func (d *Daemon) conclude(s *session, how ending) {
 	d.count.concluded.Add(1)
 	book := s.pages()
 	d.flows.removeAll(book.Open())
-	book.Blind = d.deaf.Load()
+	book.Blind = d.eventsLost.Load()
 	if s.bye != endNone && how == endClosed {
 		how = s.bye
 	}
 	until := time.Now()
 	if how == endQuit || how == endServer {
-		until = d.time(s.lastSeen()) // since then nobody waits any more
+		until = d.time(s.lastSeen()) // after that time nobody waits for them
 	}
 	for _, f := range book.End(until) {
 		s.failed(f)
 	}
-	s.leavePlace()
+	s.releaseQuota()
 	attrs := s.account(how)
 	s.mu.Unlock()
 	s.log().LogAttrs(context.Background(), slog.LevelInfo, "session ended", attrs...)
 }
 
-// account is what the log has of a session.
+// account is the content of a session's log line.
 func (s *session) account(how ending) []slog.Attr {
 	st := s.engine.Stats()
 	attrs := []slog.Attr{
@@ -287,7 +286,7 @@ func (s *session) account(how ending) []slog.Attr {
 	return attrs
 }
 
-// concludeAll closes all accounts at the helper's end. The sessions go on.
+// concludeAll writes the log lines of all sessions when the helper stops. The sessions continue.
 func (d *Daemon) concludeAll() {
 	for {
 		select {

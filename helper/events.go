@@ -12,20 +12,20 @@ import (
 	"ftpvip/helper/track"
 )
 
-// rewatch is the pause before listening to conntrack's events again.
+// rewatch is the pause before subscribing to conntrack's events again.
 const rewatch = time.Second
 
-// hear listens to conntrack's events until ctx ends. It closes ready when it listens, or cannot.
-func (d *Daemon) hear(ctx context.Context, ready chan struct{}) {
-	begun := sync.OnceFunc(func() { close(ready) })
+// listenToEvents receives conntrack's events until ctx ends. It closes ready when it has subscribed, or has failed to.
+func (d *Daemon) listenToEvents(ctx context.Context, ready chan struct{}) {
+	listening := sync.OnceFunc(func() { close(ready) })
 	for ctx.Err() == nil {
-		err := d.listen(ctx, begun)
-		begun()
+		err := d.listen(ctx, listening)
+		listening()
 		if ctx.Err() != nil {
 			return
 		}
-		d.deaf.Store(true)
-		d.log.Warn("cannot listen to conntrack's events; meanwhile endings of sessions are found by looking for them, "+
+		d.eventsLost.Store(true)
+		d.log.Warn("not receiving conntrack events; polling for ended sessions, "+
 			"and openings of data connections are missed", "err", err)
 		select {
 		case <-ctx.Done():
@@ -34,8 +34,8 @@ func (d *Daemon) hear(ctx context.Context, ready chan struct{}) {
 	}
 }
 
-// listen listens until something goes wrong or ctx ends.
-func (d *Daemon) listen(ctx context.Context, begun func()) error {
+// listen receives events until an error occurs or ctx ends.
+func (d *Daemon) listen(ctx context.Context, listening func()) error {
 	conn, err := track.OpenEvents()
 	if err != nil {
 		return err
@@ -46,8 +46,8 @@ func (d *Daemon) listen(ctx context.Context, begun func()) error {
 			_ = conn.Close() // the socket is given up either way
 		}
 	}()
-	d.deaf.Store(hostSetting("nf_conntrack_events") == "0")
-	begun()
+	d.eventsLost.Store(hostSetting("nf_conntrack_events") == "0")
+	listening()
 	for {
 		messages, err := conn.Receive()
 		if err != nil {
@@ -56,7 +56,7 @@ func (d *Daemon) listen(ctx context.Context, begun func()) error {
 		for _, m := range messages {
 			var e conntrack.Event
 			if err := e.Unmarshal(m); err != nil {
-				d.log.Warn("an event of conntrack cannot be read", "err", err)
+				d.log.Warn("cannot decode a conntrack event", "err", err)
 				continue
 			}
 			d.happened(&e)
@@ -64,7 +64,7 @@ func (d *Daemon) listen(ctx context.Context, begun func()) error {
 	}
 }
 
-// happened tells the session that an event concerns.
+// happened passes an event to its session.
 func (d *Daemon) happened(e *conntrack.Event) {
 	f := e.Flow
 	if f == nil {
@@ -84,7 +84,7 @@ func (d *Daemon) happened(e *conntrack.Event) {
 			return
 		}
 		if !f.Status.Expected() {
-			d.elders.remove(f.ID)
+			d.preexisting.remove(f.ID)
 			c := track.ConnectionOf(f)
 			d.forget(c, endClosed)
 			d.forget(c.Turned(), endClosed)
@@ -93,7 +93,7 @@ func (d *Daemon) happened(e *conntrack.Event) {
 	}
 }
 
-// dataOpened enters a data connection that somebody opened.
+// dataOpened records a data connection that was opened.
 func (d *Daemon) dataOpened(control path, flow journal.Flow) {
 	s := d.sessions.find(control)
 	if s == nil {
@@ -107,7 +107,7 @@ func (d *Daemon) dataOpened(control path, flow journal.Flow) {
 	d.count.opened.Add(1)
 	awaited, gone := s.ledger().Opened(time.Now(), flow)
 	if awaited {
-		s.leavePlace()
+		s.releaseQuota()
 	}
 	d.flows.add(flow, s)
 	if gone != nil {

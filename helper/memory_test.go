@@ -85,7 +85,7 @@ func TestMemoryOfIdleSessions(t *testing.T) {
 	const sessions = 10000
 	tracker := &crowdTracker{backend: netip.MustParseAddrPort("10.2.0.11:21"), vip: netip.MustParseAddrPort("192.0.2.10:21")}
 	d := New(testConfig(t), slog.New(slog.DiscardHandler), Options{})
-	d.elders.complete(1)
+	d.preexisting.complete(1)
 	w := newWorker(2100)
 	w.tracker = tracker
 	var b []byte
@@ -163,7 +163,7 @@ func TestMemoryAfterMuchTalk(t *testing.T) {
 	const sessions = 500
 	tracker := &crowdTracker{backend: netip.MustParseAddrPort("10.2.0.11:21"), vip: netip.MustParseAddrPort("192.0.2.10:21")}
 	d := New(testConfig(t), slog.New(slog.DiscardHandler), Options{})
-	d.elders.complete(1)
+	d.preexisting.complete(1)
 	w := newWorker(2100)
 	w.tracker = tracker
 	listing := "211-Status\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 900) + "211 End\r\n"

@@ -17,7 +17,7 @@ import (
 // policy (helper/carrier; net/netfilter/nf_conntrack_sane.c).
 const expectTimeout = 300 * time.Second
 
-// errQuota is made once, because a client may run into it with every line.
+// errQuota is created once, because a client may cause it with every line.
 var errQuota = fmt.Errorf("%w: helper.max_data_per_client or helper.max_data", ftp.ErrQuota)
 
 // Open implements ftp.Opener. It is called by the engine, with the session locked.
@@ -53,16 +53,16 @@ func (s *session) Open(c ftp.DataConn) error {
 	s.place = true
 	s.asked.opened, s.asked.commands = true, s.engine.Commands()
 	book := s.ledger()
-	book.Blind = s.daemon.deaf.Load()
+	book.Blind = s.daemon.eventsLost.Load()
 	if !c.Provisional {
 		if failed := book.Announce(s.daemon.time(s.now), c); failed != nil {
 			s.failed(*failed)
 		}
 	}
 	s.awaits = s.now
-	if s.patience == nil {
-		s.patience = time.AfterFunc(journal.Patience, s.impatient)
-	} // else it is running, and looks at awaits
+	if s.awaitTimer == nil {
+		s.awaitTimer = time.AfterFunc(journal.Patience, s.checkAwaited)
+	} // otherwise it is running, and checks awaits
 	return nil
 }
 
@@ -83,31 +83,31 @@ func outcomeOf(err error) outcome {
 	return outFailed
 }
 
-// leavePlace gives the session's place in the quota back.
-func (s *session) leavePlace() {
+// releaseQuota releases the session's place in the quota.
+func (s *session) releaseQuota() {
 	if s.place {
 		s.place = false
 		s.daemon.quota.give(s.conn.Client.Addr())
 	}
-	s.stopWaiting()
+	s.stopTimer()
 }
 
-// stopWaiting gives the timer back: sessions are idle for long, and a timer is a tenth of what they need.
-func (s *session) stopWaiting() {
-	if s.patience != nil {
-		s.patience.Stop()
-		s.patience = nil
+// stopTimer stops the timer: idle sessions need none, and a timer is a tenth of a session's memory.
+func (s *session) stopTimer() {
+	if s.awaitTimer != nil {
+		s.awaitTimer.Stop()
+		s.awaitTimer = nil
 	}
 }
 
-// wait has impatient called again.
+// wait schedules checkAwaited.
 func (s *session) wait(d time.Duration) {
-	s.stopWaiting()
-	s.patience = time.AfterFunc(d, s.impatient)
+	s.stopTimer()
+	s.awaitTimer = time.AfterFunc(d, s.checkAwaited)
 }
 
-// impatient judges data connections that did not come, and stops waiting when the kernel does.
-func (s *session) impatient() {
+// checkAwaited finds data connections that did not come, and stops waiting when the kernel does.
+func (s *session) checkAwaited() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended || s.told {
@@ -115,12 +115,12 @@ func (s *session) impatient() {
 	}
 	now := time.Now()
 	waited := time.Duration(s.daemon.moment(now) - s.awaits)
-	if waited < journal.Patience { // another one was announced at this very moment
+	if waited < journal.Patience { // another one was announced just now
 		s.wait(journal.Patience - waited)
 		return
 	}
-	if s.daemon.deaf.Load() {
-		s.leavePlace() // for all we know it has come
+	if s.daemon.eventsLost.Load() {
+		s.releaseQuota() // it may have come
 		return
 	}
 	for _, f := range s.pages().Overdue(now) {
@@ -128,15 +128,15 @@ func (s *session) impatient() {
 	}
 	switch {
 	case waited >= expectTimeout:
-		s.leavePlace()
+		s.releaseQuota()
 	case s.place:
 		s.wait(expectTimeout - waited)
 	default:
-		s.stopWaiting()
+		s.stopTimer()
 	}
 }
 
-// failed tells of a data connection that failed.
+// failed logs a data connection that failed.
 func (s *session) failed(f journal.Failure) {
 	s.daemon.count.failed[f.Cause].Add(1)
 	if log := s.limited(slog.LevelWarn, "data connection failed"); log != nil {
@@ -144,7 +144,7 @@ func (s *session) failed(f journal.Failure) {
 	}
 }
 
-// event counts and logs what the engine tells. Ordinary work is for debugging, the rest is for the admin.
+// event counts and logs an event of the engine. Normal events are logged for debugging only.
 func (s *session) event(e ftp.Event) {
 	count := &s.daemon.count
 	count.events[e.Kind].Add(1)

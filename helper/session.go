@@ -17,15 +17,14 @@ import (
 	"ftpvip/helper/track"
 )
 
-// verdicts is the border to a queue: what may become of a packet. The functions are called once for each
-// packet.
+// verdicts is the interface to a queue. Each packet gets one verdict.
 type verdicts interface {
 	accept(id uint32) error
 	replace(id uint32, packet []byte) error
 	drop(id uint32) error
 }
 
-// moment is a time since the helper started. Thousands of sessions hold some, and a time.Time is three times as big.
+// moment is a time since the helper started. Thousands of sessions hold several; a time.Time is three times as big.
 type moment time.Duration
 
 func (d *Daemon) moment(t time.Time) moment { return moment(t.Sub(d.started)) }
@@ -42,24 +41,24 @@ type session struct {
 	begun   moment
 	seen    atomic.Int64 // the moment when the last packet came; read without the lock
 
-	mu       sync.Mutex
-	engine   *ftp.Session
-	book     *journal.Book         // nil before there is anything to tell: see ledger
-	held     map[uint32]heldPacket // by tag
-	timer    *time.Timer           // for held packets
-	patience *time.Timer           // for data connections that do not come
-	now      moment                // of what is going on in the engine
-	awaits   moment                // when the latest data connection was announced
-	place    bool                  // in the quota
-	start    ftp.Start
-	reminded bool        // what the helper before has left was looked for
-	slot     recall.Slot // of what is remembered for the next helper
-	asked    asked       // of the kernel
-	mark     mark
-	pickedUp bool
-	bye      ending // what the server said last
-	ended    bool   // conntrack has forgotten the connection
-	told     bool   // the log has it
+	mu         sync.Mutex
+	engine     *ftp.Session
+	book       *journal.Book         // nil until there is an entry: see ledger
+	held       map[uint32]heldPacket // by tag
+	timer      *time.Timer           // for held packets
+	awaitTimer *time.Timer           // for data connections that do not come
+	now        moment                // the engine's current time
+	awaits     moment                // when the latest data connection was announced
+	place      bool                  // in the quota
+	start      ftp.Start
+	reminded   bool        // the state that the last helper left was looked up
+	slot       recall.Slot // of the state for the next helper
+	asked      asked       // of the kernel
+	mark       mark
+	pickedUp   bool
+	bye        ending // the server's last farewell
+	ended      bool   // conntrack has deleted the connection
+	told       bool   // the log line is written
 }
 
 // mark is the state of the conntrack label.
@@ -94,12 +93,12 @@ func newSession(d *Daemon, tracker track.Tracker, conn track.Connection, vip *vi
 
 func (s *session) lastSeen() moment { return moment(s.seen.Load()) }
 
-// log is made anew each time: most sessions say nothing until their end.
+// log creates a logger each time: most sessions log nothing until their end.
 func (s *session) log() *slog.Logger {
 	return s.daemon.log.With("vip", s.target.vip, "backend", s.target.backend, "client", s.conn.Client)
 }
 
-// ledger is the book, opened now if need be.
+// ledger returns the book, and creates it if needed.
 func (s *session) ledger() *journal.Book {
 	if s.book == nil {
 		s.book = &journal.Book{Ends: &s.conn.Endpoints}
@@ -107,7 +106,7 @@ func (s *session) ledger() *journal.Book {
 	return s.book
 }
 
-// pages is the book for reading: an empty one where there is none.
+// pages returns the book for reading; an empty one if there is none.
 func (s *session) pages() *journal.Book {
 	if s.book == nil {
 		return &journal.Book{}
@@ -115,10 +114,10 @@ func (s *session) pages() *journal.Book {
 	return s.book
 }
 
-// debugs tells whether anybody reads debugging lines.
+// debugs reports whether debug lines are logged.
 func (d *Daemon) debugs() bool { return d.log.Enabled(context.Background(), slog.LevelDebug) }
 
-// adopt takes the policy of a new configuration, where it has the session's VIP.
+// adopt takes the policy of a new configuration, if it has the session's VIP.
 func (s *session) adopt(v *view) bool {
 	vip := v.vips[s.conn.VIP]
 	if vip == nil {
@@ -139,7 +138,7 @@ func (s *session) direction(src netip.AddrPort) ftp.Direction {
 	return ftp.FromClient
 }
 
-// handle gives every packet a verdict, now or later.
+// handle gives each packet a verdict, now or later.
 func (s *session) handle(w *worker, q verdicts, id uint32, p packet.Packet, now time.Time) error {
 	s.mu.Lock()
 	err := s.segment(w, q, id, p, now)
@@ -196,7 +195,7 @@ func (s *session) releaseAll(list []ftp.Verdict) (err error) {
 	return err
 }
 
-// commanded counts a command, and notes which way its data will go.
+// commanded counts a command, and notes the direction of its data.
 func (s *session) commanded(v ftp.Verb) {
 	s.daemon.count.commands[v].Add(1)
 	if dir := journal.DirectionOf(v); dir != journal.Unknown && s.book != nil {
@@ -204,7 +203,7 @@ func (s *session) commanded(v ftp.Verb) {
 	}
 }
 
-// remark says whether the conntrack label is to be changed.
+// remark reports whether the conntrack label must change.
 func (s *session) remark() (change, opaque bool) {
 	switch {
 	case s.mark == unmarked && s.engine.Opaque():
@@ -217,8 +216,7 @@ func (s *session) remark() (change, opaque bool) {
 	return false, false
 }
 
-// setOpaque tells the kernel that TLS records of this connection need no reading, or need it again. Without that they
-// are queued, and pass.
+// setOpaque tells the kernel whether TLS records of this connection must be queued. If that fails they are queued and pass.
 func (s *session) setOpaque(opaque bool) {
 	if err := s.tracker.SetOpaque(s.conn, opaque); err != nil {
 		s.log().Debug("cannot label the connection; its TLS records go on being queued", "err", err)
@@ -240,7 +238,7 @@ func (s *session) tag(id uint32) uint32 {
 	}
 }
 
-// maxHolding bounds the held packets of all sessions, which have their places in the kernel's queues. What comes above is
+// maxHolding limits the held packets of all sessions, because they occupy the kernel's queues. A packet beyond the limit is
 // dropped: the engine has read it, and it passes when TCP sends it again.
 const maxHolding = 1024
 
@@ -250,7 +248,7 @@ func (s *session) hold(tag uint32, q verdicts, id uint32, p *packet.Packet) erro
 	}
 	own, err := packet.Parse(bytes.Clone(p.Bytes()))
 	if err != nil {
-		return err // cannot be: it was parsed before
+		return err // impossible: it was parsed before
 	}
 	if own.Flags.Has(packet.URG) {
 		own.ClearURG()
@@ -298,7 +296,7 @@ func apply(q verdicts, id uint32, p *packet.Packet, v *ftp.Verdict) error {
 	return pass(q, id, p)
 }
 
-// pass lets a packet go on as it came, but for the urgent flag.
+// pass accepts a packet unchanged, except for the urgent flag.
 func pass(q verdicts, id uint32, p *packet.Packet) error {
 	if p.Flags.Has(packet.URG) {
 		p.ClearURG()
@@ -324,7 +322,7 @@ func (s *session) rearm(now time.Time) {
 	s.timer.Reset(wait)
 }
 
-// expire releases what was held too long.
+// expire releases packets that were held for too long.
 func (s *session) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -339,8 +337,7 @@ func (s *session) expire() {
 	s.rearm(now)
 }
 
-// end forgets the connection, and says whether its account is closed already. Packets that are still held are
-// dropped: nobody waits for them.
+// end ends the session, and reports whether its log line is written already. Held packets are dropped: nobody waits for them.
 func (s *session) end() (told bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -351,7 +348,7 @@ func (s *session) end() (told bool) {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	s.leavePlace()
+	s.releaseQuota()
 	s.forgetMemory()
 	for tag, h := range s.held {
 		s.forgetHeld(tag)

@@ -2,13 +2,13 @@ package helper
 
 import "ftpvip/helper/track"
 
-// endStray ends a connection that conntrack picked up from a server's packet, and that has another source now than the VIP:
-// its client cannot take the packets, and they are not to pass unread.
-func (d *Daemon) endStray(tracker track.Tracker, c track.Connection) {
+// resetStray resets a connection that conntrack picked up from a server's packet, and whose source is not the VIP any more.
+// Its client does not accept the packets, and they must not pass unread.
+func (d *Daemon) resetStray(tracker track.Tracker, c track.Connection) {
 	turned := c.Turned()
 	log := d.log.With("backend", turned.Backend, "client", turned.Client, "source", turned.VIP)
 	if err := tracker.End(c); err != nil {
-		log.Warn("packets of a session are dropped: conntrack lost it, and it cannot be ended", "err", err)
+		log.Warn("packets of a session are dropped: conntrack lost it, and it cannot be reset", "err", err)
 		return
 	}
 	log.Warn("a session is ended with a reset: conntrack lost it and picked it up from the server's packet, which gets another " +

@@ -124,7 +124,7 @@ func (d *Daemon) begin(tracker track.Tracker, p packet.Packet, now time.Time) (*
 	v := d.view.Load()
 	conn, vip := v.find(entry.Connection)
 	if vip == nil && v.serves(conn.Client) {
-		d.endStray(tracker, conn)
+		d.resetStray(tracker, conn)
 		return nil, unreadStray
 	}
 	if vip == nil {

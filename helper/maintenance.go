@@ -15,10 +15,10 @@ import (
 	"ftpvip/helper/observe"
 )
 
-// lookEvery is how often the host's state is looked at.
+// lookEvery is how often the state of the host is checked.
 const lookEvery = 10 * time.Second
 
-// hostSetting reads a setting of this network namespace's conntrack; "" where it has none.
+// hostSetting reads a conntrack setting of this network namespace; "" if there is none.
 func hostSetting(name string) string {
 	b, err := os.ReadFile("/proc/sys/net/netfilter/" + name)
 	if err != nil {
@@ -27,7 +27,7 @@ func hostSetting(name string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// hostNumber is hostSetting for numbers; 0 where it has none.
+// hostNumber is hostSetting for numbers; 0 if there is none.
 func hostNumber(name string) uint64 {
 	n, err := strconv.ParseUint(hostSetting(name), 10, 64)
 	if err != nil {
@@ -36,8 +36,8 @@ func hostNumber(name string) uint64 {
 	return n
 }
 
-// awaitedLimit is how many data connections may be announced and not open: helper.max_data, but not more than the kernel
-// takes. Otherwise the kernel would refuse what the limit allows, whoever the client is. A room of 0 is unknown.
+// awaitedLimit is how many data connections may be announced and not yet open: helper.max_data, but not more than the kernel
+// accepts. Otherwise the kernel would refuse announcements of any client. A room of 0 is unknown.
 func awaitedLimit(maxData int, room uint64) int {
 	if room > 0 && (maxData == 0 || uint64(maxData) > room) {
 		return int(room)
@@ -45,10 +45,10 @@ func awaitedLimit(maxData int, room uint64) int {
 	return maxData
 }
 
-// examineLimit says that the limit in force is not helper.max_data.
+// examineLimit logs that the limit in force is below helper.max_data.
 func (d *Daemon) examineLimit(maxData int) {
 	level := slog.LevelWarn
-	if maxData == configs.DefaultMaxData { // nobody asked for so many
+	if maxData == configs.DefaultMaxData { // not configured
 		level = slog.LevelInfo
 	}
 	if limit := d.view.Load().limits.MaxData; limit < maxData {
@@ -58,7 +58,7 @@ func (d *Daemon) examineLimit(maxData int) {
 	}
 }
 
-// examineHost says what the host's settings keep from us. ftpvip does not change them.
+// examineHost logs settings of the host that limit the helper. ftpvip does not change them.
 func (d *Daemon) examineHost() {
 	d.examineLimit(d.cfg.MaxData)
 	if hostSetting("nf_conntrack_acct") == "0" {
@@ -66,18 +66,18 @@ func (d *Daemon) examineHost() {
 			"sysctl -w net.netfilter.nf_conntrack_acct=1")
 	}
 	if hostSetting("nf_conntrack_events") == "0" {
-		d.log.Warn("conntrack tells of no events, so data connections cannot be followed and ends of sessions are noticed " +
+		d.log.Warn("conntrack events are off, so data connections cannot be followed and ends of sessions are noticed " +
 			"late; remedy: sysctl -w net.netfilter.nf_conntrack_events=1")
 	}
 }
 
-// drops remembers what queues had dropped already.
+// drops is what the queues had dropped when we last looked.
 type drops struct {
 	queues map[uint16]uint64
 	full   bool // the conntrack table was
 }
 
-// lookAround warns of what loses packets outside of this process.
+// lookAround warns about packet loss outside of this process.
 func (d *Daemon) lookAround() {
 	if d.drops.queues == nil {
 		d.drops.queues = map[uint16]uint64{}
@@ -100,24 +100,24 @@ func (d *Daemon) lookAround() {
 	d.drops.full = full
 }
 
-// watchdog is systemd's, which restarts us when it is not fed (sd_notify(3), WATCHDOG=1).
+// watchdog is the watchdog of systemd, which restarts us if it is not notified in time (sd_notify(3), WATCHDOG=1).
 type watchdog struct {
 	every time.Duration
 	limit time.Duration // for the handling of one packet
-	last  []pulse       // of each worker, at the feed before
+	last  []pulse       // of each worker, at the last notification
 }
 
-// pulse is what a worker's loop is judged by.
+// pulse is how far a worker's loop has come.
 type pulse struct {
 	handled uint64
 	waiting bool // packets waited for it
 }
 
-// watchdog returns nil where systemd wants no feeding.
+// watchdog returns nil if systemd has no watchdog for us.
 func (d *Daemon) watchdog() *watchdog {
 	limit, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		d.log.Warn("cannot make sense of the watchdog's settings in the environment", "err", err)
+		d.log.Warn("cannot parse the watchdog's settings in the environment", "err", err)
 	}
 	if err != nil || limit <= 0 {
 		return nil
@@ -125,32 +125,32 @@ func (d *Daemon) watchdog() *watchdog {
 	return &watchdog{every: limit / 3, limit: limit / 3}
 }
 
-// feedAll feeds the watchdog until ctx ends. It is a loop of its own, so that nothing else that the daemon does now and
-// then, conntrack's answers included, keeps the watchdog waiting.
+// feedAll notifies the watchdog until ctx ends. It has its own loop, so that no periodic work, such as a slow answer of
+// conntrack, delays the notification.
 func (d *Daemon) feedAll(ctx context.Context) {
-	dog := d.watchdog()
-	if dog == nil {
+	watchdog := d.watchdog()
+	if watchdog == nil {
 		return
 	}
-	feed := time.NewTicker(dog.every)
+	feed := time.NewTicker(watchdog.every)
 	defer feed.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-feed.C:
-			d.feed(dog, now)
+			d.feed(watchdog, now)
 		}
 	}
 }
 
-// feed feeds the watchdog, if every loop does its work.
-func (d *Daemon) feed(dog *watchdog, now time.Time) {
+// feed notifies the watchdog if every worker makes progress.
+func (d *Daemon) feed(watchdog *watchdog, now time.Time) {
 	queues, err := observe.Queues()
 	if err != nil {
 		d.log.Warn("cannot read the state of the queues", "err", err)
 	}
-	stuck := dog.stuck(now, d.workers, queues)
+	stuck := watchdog.stuck(now, d.workers, queues)
 	if len(stuck) > 0 {
 		d.log.Error("queue loops are stuck; the service manager will restart the helper if that lasts", "queues", stuck)
 		return
@@ -158,8 +158,8 @@ func (d *Daemon) feed(dog *watchdog, now time.Time) {
 	d.notify(daemon.SdNotifyWatchdog)
 }
 
-// stuck lists the queues whose loop is at one packet for long, or has had packets waiting for it since the last time
-// and took none. A loop that waits for a packet is well.
+// stuck lists the queues whose worker has been busy with one packet for too long, or has taken none since the last time
+// although packets waited. A worker that waits for packets is fine.
 func (w *watchdog) stuck(now time.Time, workers []*worker, queues map[uint16]observe.QueueState) (stuck []uint16) {
 	pulses := make([]pulse, 0, len(workers))
 	for i, worker := range workers {

@@ -25,9 +25,9 @@ func TestStartOf(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			d := New(testConfig(t), slog.New(slog.DiscardHandler), Options{})
-			d.elders.add(oneArm.ID)
+			d.preexisting.add(oneArm.ID)
 			if !tt.unlisted {
-				d.elders.complete(1)
+				d.preexisting.complete(1)
 			}
 			if got := d.startOf(&tt.entry); got != tt.want {
 				t.Errorf("%v, want %v", got, tt.want)
@@ -40,16 +40,16 @@ func TestStartOf(t *testing.T) {
 func TestReloadLists(t *testing.T) {
 	h := newHost(t, twoArm)
 	h.d.Reload(testConfig(t))
-	if n := h.d.elders.expected(); n != 0 {
+	if n := h.d.preexisting.expected(); n != 0 {
 		t.Errorf("%d lists are due for the same VIPs", n)
 	}
 	cfg := testConfig(t)
 	cfg.VIPs[0].Port = 2121
 	h.d.Reload(cfg)
-	if n := h.d.elders.expected(); n != 1 {
+	if n := h.d.preexisting.expected(); n != 1 {
 		t.Errorf("%d lists are due for a new VIP, want 1", n)
 	}
-	if len(h.d.elders.due) != 1 {
+	if len(h.d.preexisting.due) != 1 {
 		t.Error("nobody is told to make it")
 	}
 }

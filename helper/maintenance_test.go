@@ -36,15 +36,15 @@ func TestStuck(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := &worker{number: 7}
-			dog := &watchdog{limit: limit}
-			if got := dog.stuck(now, []*worker{w}, map[uint16]observe.QueueState{7: tt.before}); len(got) > 0 {
+			watchdog := &watchdog{limit: limit}
+			if got := watchdog.stuck(now, []*worker{w}, map[uint16]observe.QueueState{7: tt.before}); len(got) > 0 {
 				t.Fatalf("stuck at once: %v", got)
 			}
 			w.handled.Add(tt.took)
 			if tt.busy > 0 {
 				w.busy.Store(now.Add(-tt.busy).UnixNano())
 			}
-			if got := dog.stuck(now, []*worker{w}, map[uint16]observe.QueueState{7: tt.after}); (len(got) > 0) != tt.want {
+			if got := watchdog.stuck(now, []*worker{w}, map[uint16]observe.QueueState{7: tt.after}); (len(got) > 0) != tt.want {
 				t.Errorf("stuck %v, want %t", got, tt.want)
 			}
 		})
@@ -190,9 +190,9 @@ func TestFeed(t *testing.T) {
 	t.Setenv("WATCHDOG_USEC", "30000000")
 	h := newHost(t, twoArm)
 	h.d.workers = []*worker{{number: 7}, {number: 8}}
-	dog := h.d.watchdog()
-	if dog == nil || dog.every != 10*time.Second {
-		t.Fatalf("watchdog %+v, want one that is fed every 10 s", dog)
+	watchdog := h.d.watchdog()
+	if watchdog == nil || watchdog.every != 10*time.Second {
+		t.Fatalf("watchdog %+v, want one that is fed every 10 s", watchdog)
 	}
 	fed := func() bool {
 		t.Helper()
@@ -204,19 +204,19 @@ func TestFeed(t *testing.T) {
 		return err == nil && string(b[:n]) == "WATCHDOG=1"
 	}
 	now := time.Now()
-	h.d.feed(dog, now)
+	h.d.feed(watchdog, now)
 	if !fed() {
 		t.Error("it is not fed, and all is well")
 	}
 	h.d.workers[1].busy.Store(now.UnixNano())
 	h.d.workers[0].handled.Add(1)
-	h.d.feed(dog, now.Add(dog.limit+time.Second))
+	h.d.feed(watchdog, now.Add(watchdog.limit+time.Second))
 	if fed() {
 		t.Error("it is fed, and a loop is stuck")
 	}
 	h.wantLog("queue loops are stuck", "queues=[8]")
 	h.d.workers[1].busy.Store(0)
-	h.d.feed(dog, now.Add(2*dog.limit))
+	h.d.feed(watchdog, now.Add(2*watchdog.limit))
 	if !fed() {
 		t.Error("it is not fed when the loop goes on")
 	}
