@@ -20,7 +20,7 @@ type Problem struct {
 	Line    int    // 1 is the first line; 0 where no line is to blame
 	Source  string // the environment variable (or "command line") the value came from; "" for the file
 	Path    string // such as pools[0].backends[1].port; "" for the file as a whole
-	Value   string // the value as written, shortened; "" where there is none
+	Value   string // the value as written, shortened; "" if there is none
 	Message string // what is wrong with it
 	Want    string // what is allowed; "" where a list of values says nothing
 	Remedy  string // what the admin can do about it
@@ -97,7 +97,7 @@ func (r *report) at(p pos, message, want, remedy string) {
 	})
 }
 
-// err returns the problems as an error, or nil where there is none.
+// err returns the problems as an error, or nil if there is none.
 func (r *report) err(path string) error {
 	if len(r.problems) == 0 {
 		return nil

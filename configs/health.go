@@ -45,7 +45,7 @@ const (
 	ModeEPRT DataMode = "eprt"
 )
 
-// Speaks tells whether the mode exists in a family: PASV and PORT have no room for IPv6 addresses.
+// Speaks reports whether the mode exists in a family: PASV and PORT have no room for IPv6 addresses.
 func (m DataMode) Speaks(f Family) bool { return f == IPv4 || m == ModeEPSV || m == ModeEPRT }
 
 // Through is which way a check reaches a backend.

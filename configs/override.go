@@ -94,7 +94,7 @@ func scalar(val any) (string, bool) {
 	return fmt.Sprint(val), true
 }
 
-// inFile tells whether the file has text at section.key. Viper does not tell upper case from lower: what it found
+// inFile reports whether the file has text at section.key. Viper does not tell upper case from lower: what it found
 // under a key that is written otherwise is the file's, too, and reported as an unknown key.
 func inFile(root *yaml.Node, section, key, text string) bool {
 	for _, s := range children(root, section) {

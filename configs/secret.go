@@ -23,7 +23,7 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 // LogValue implements slog.LogValuer.
 func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
 
-// secretKey tells whether a key's value is nothing for the eyes of everybody who sees a message, also where the key is
+// secretKey reports whether a key's value is nothing for the eyes of everybody who sees a message, also where the key is
 // misspelt.
 func secretKey(key string) bool {
 	key = strings.ToLower(key)

@@ -14,7 +14,7 @@ import (
 )
 
 // parseTree turns the text into the one mapping that a configuration is. It returns nil, and has reported why,
-// where there is none.
+// if there is none.
 func parseTree(r *report, data []byte) *yaml.Node {
 	if p, bad := checkText(data); bad {
 		r.add(p)
@@ -54,7 +54,7 @@ func parseTree(r *report, data []byte) *yaml.Node {
 	return root
 }
 
-// isEmpty tells whether a document holds nothing, or comments alone.
+// isEmpty reports whether a document holds nothing, or comments alone.
 func isEmpty(doc *yaml.Node) bool {
 	return len(doc.Content) == 0 || isNull(doc.Content[0])
 }

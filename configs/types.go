@@ -33,7 +33,7 @@ type Addrs struct {
 	V4, V6 netip.Addr
 }
 
-// Of returns the address of family f; it is invalid where there is none.
+// Of returns the address of family f; it is invalid if there is none.
 func (a Addrs) Of(f Family) netip.Addr {
 	if f == IPv4 {
 		return a.V4
@@ -41,7 +41,7 @@ func (a Addrs) Of(f Family) netip.Addr {
 	return a.V6
 }
 
-// Has tells whether addr is one of a.
+// Has reports whether addr is one of a.
 func (a Addrs) Has(addr netip.Addr) bool {
 	return addr.IsValid() && (addr == a.V4 || addr == a.V6)
 }
@@ -134,13 +134,13 @@ type PortRange struct {
 	First, Last uint16
 }
 
-// IsZero tells whether r is no range at all.
+// IsZero reports whether r is no range at all.
 func (r PortRange) IsZero() bool { return r == PortRange{} }
 
-// Contains tells whether port p lies in r.
+// Contains reports whether port p lies in r.
 func (r PortRange) Contains(p uint16) bool { return !r.IsZero() && r.First <= p && p <= r.Last }
 
-// Overlaps tells whether r and o share a port.
+// Overlaps reports whether r and o share a port.
 func (r PortRange) Overlaps(o PortRange) bool {
 	return !r.IsZero() && !o.IsZero() && r.First <= o.Last && o.First <= r.Last
 }

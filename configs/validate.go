@@ -146,7 +146,7 @@ func guess(word string, words []string, otherwise string) string {
 	return otherwise
 }
 
-// or returns the field's value, or the default where there is none.
+// or returns the field's value, or the default if there is none.
 func or[T any](f field[T], byDefault T) T {
 	if f.state == given {
 		return f.val

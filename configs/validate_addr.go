@@ -125,7 +125,7 @@ func where(l items[field[string]], a netip.Addr) pos {
 	return l.pos
 }
 
-// sound tells whether every address of a list could be read.
+// sound reports whether every address of a list could be read.
 func sound(l items[field[string]], as Addrs) bool {
 	return l.state == given && len(l.all) > 0 && len(l.all) == len(as.All())
 }

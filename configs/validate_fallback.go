@@ -74,7 +74,7 @@ func (c *checker) circle(p *Pool) []string {
 	}
 }
 
-// soundSNAT tells whether a pool has a name, and a snat that could be read.
+// soundSNAT reports whether a pool has a name, and a snat that could be read.
 func (c *checker) soundSNAT(pool string) bool {
 	p, raw := c.lookup(pool)
 	return p != nil && raw.snat.state != bad && (p.SNAT.Mode != SNATAddress || sound(raw.snat, p.SNAT.Addrs))

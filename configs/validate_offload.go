@@ -12,7 +12,7 @@ var offloads = []string{offloadOff, offloadFlowtable}
 
 const wantDevices = "a list of interfaces such as [eth0, eth1]"
 
-// Offloads tells whether a VIP's data connections go by the flowtable.
+// Offloads reports whether a VIP's data connections go by the flowtable.
 func (c *Config) Offloads() bool {
 	return slices.ContainsFunc(c.VIPs, func(v VIP) bool { return v.Offload })
 }

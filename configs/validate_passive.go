@@ -16,7 +16,7 @@ type slice struct {
 	at   pos
 }
 
-// shared tells whether two backends are one server that may have one slice: as where a pool serves port 21 and another
+// shared reports whether two backends are one server that may have one slice: as where a pool serves port 21 and another
 // port 990 (implicit TLS) of an address.
 func (s slice) shared(o slice) bool {
 	return s.PortRange == o.PortRange && s.addr == o.addr && s.snat == o.snat

@@ -168,7 +168,7 @@ func anyBackend(p *Pool, f Family) bool {
 	return false
 }
 
-// soundBackends tells whether the pool's addresses could all be read. Otherwise the one that is said to be
+// soundBackends reports whether the pool's addresses could all be read. Otherwise the one that is said to be
 // missing may be the one that is misspelt.
 func soundBackends(raw *rawPool, p *Pool) bool {
 	for i, b := range p.Backends {

@@ -9,7 +9,7 @@ import (
 const WayTag = 0x6674 << 16
 
 // WayVIP is the VIP by which checks with `through: vip` reach the pool: the first that has the family, of those that the
-// pool may serve, also as a fallback. It is invalid where there is none.
+// pool may serve, also as a fallback. It is invalid if there is none.
 func (p *Pool) WayVIP(f Family) netip.AddrPort {
 	for _, v := range p.VIPs {
 		if v.Addrs.Of(f).IsValid() {

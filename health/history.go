@@ -68,7 +68,7 @@ func AppendHistory(dir string, events []judge.Event) (err error) {
 	return nil
 }
 
-// torn tells whether the last line has no end: a disk was full, or the power failed.
+// torn reports whether the last line has no end: a disk was full, or the power failed.
 func torn(f *os.File) bool {
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {

@@ -68,7 +68,7 @@ func makePlan(cfg *configs.Config, prev File, probes probe.Set, only map[configs
 	return p
 }
 
-// wanted tells whether a pool has a backend in only.
+// wanted reports whether a pool has a backend in only.
 func wanted(pool *configs.Pool, only map[configs.Ref]bool) bool {
 	return only == nil || slices.ContainsFunc(pool.Backends, func(b configs.Backend) bool {
 		return only[configs.Ref{Pool: pool.Name, Backend: b.Name}]
@@ -103,7 +103,7 @@ func served(pool *configs.Pool) []configs.Family {
 	return families
 }
 
-// probed lists the addresses of b that count: those of the families given, or all where it has none of them.
+// probed lists the addresses of b that count: those of the families given, or all if it has none of them.
 func probed(b configs.Backend, families []configs.Family) []netip.Addr {
 	var addrs []netip.Addr
 	for _, f := range families {

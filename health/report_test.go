@@ -52,7 +52,7 @@ func sampleReport() Report {
 	}
 }
 
-// TestGolden compares both forms of a report, and a state file, with testdata; -update writes them anew. A change of
+// TestGolden compares both forms of a report, and a state file, with testdata; -update writes them again. A change of
 // the state file that an older program cannot read wants a new Version.
 func TestGolden(t *testing.T) {
 	var text bytes.Buffer

@@ -7,14 +7,14 @@ import (
 	"ftpvip/helper/ftp"
 )
 
-// What one packet may have the kernel do. A segment has room for sixty PORT lines, and all other packets of the queue wait
-// while it is read; nobody means more than one.
+// Limits of what one packet may make the kernel do. A segment has room for sixty PORT lines, and all other packets of the
+// queue wait while it is read. A normal client sends one.
 const (
 	maxAnnounced = 4  // data connections
 	maxCalls     = 40 // times that the kernel is asked, another port after a busy one included
 )
 
-// repeatTime is how long an announcement is known to stand without asking the kernel again.
+// repeatTime is how long an announcement is known to be valid without asking the kernel again.
 const repeatTime = time.Second
 
 // asked is what a session has asked of the kernel. There are thousands, so it is small.
@@ -33,7 +33,7 @@ func (s *session) hash(c ftp.DataConn) hash { return path{c.To, c.To}.hash(s.dae
 
 var errTooMany = fmt.Errorf("%w: more than %d announcements in one packet", ftp.ErrQuota, maxAnnounced)
 
-// affordable says whether the current packet may ask the kernel for c, and counts that.
+// affordable reports whether the current packet may ask the kernel for c, and counts that.
 func (s *session) affordable(c ftp.DataConn) bool {
 	a := &s.asked
 	again := a.calls > 0 && a.command == c.Command && a.to == s.hash(c) // with another port

@@ -10,7 +10,7 @@ import (
 	"ftpvip/helper/observe"
 )
 
-// outcome is what became of the wish for an expectation.
+// outcome is the result of creating an expectation.
 type outcome uint8
 
 const (

@@ -8,16 +8,16 @@ import (
 )
 
 // quota counts the sessions that wait for a data connection, of each client and of all. A session has one
-// place at most: where it announces another data connection, the kernel forgets the one before (the carrier has room
-// for one). So what is taken is given back at the session's end at the latest.
+// place at most: if it announces another data connection, the kernel removes the one before (the carrier has room for one).
+// So a place is released at the end of the session at the latest.
 type quota struct {
 	mu      sync.Mutex
 	total   int
 	clients map[netip.Prefix]int
 }
 
-// whoIs is whom an address stands for: an IPv6 host has every address of its network (RFC 4291, section 2.5.1), so the
-// network counts as one client, as it does for `limits` of a VIP (rules.Client).
+// whoIs is the client that an address belongs to. An IPv6 host can use every address of its /64 (RFC 4291, section 2.5.1), so
+// the network counts as one client, as it does for `limits` of a VIP (rules.Client).
 func whoIs(client netip.Addr) netip.Prefix {
 	bits := 32
 	if client.Is6() {
@@ -32,7 +32,7 @@ func whoIs(client netip.Addr) netip.Prefix {
 
 func newQuota() *quota { return &quota{clients: map[netip.Prefix]int{}} }
 
-// take gets a place, unless the limits forbid it; a limit of 0 is none.
+// take takes a place, unless that exceeds a limit; 0 means no limit.
 func (q *quota) take(client netip.Addr, limits *configs.Helper) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -46,7 +46,7 @@ func (q *quota) take(client netip.Addr, limits *configs.Helper) bool {
 	return true
 }
 
-// give gives a place back.
+// give releases a place.
 func (q *quota) give(client netip.Addr) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 
 const _ = uint(recall.MaxLen - ftp.MaxMemory) // every memory fits
 
-// memoryKey is what a session's memory is found by. conntrack's id tells it from later connections of the same ends.
+// memoryKey identifies the state of a session. conntrack's id distinguishes it from later connections between the same ends.
 func memoryKey(c *track.Connection) (k recall.Key) {
 	b := binary.BigEndian.AppendUint32(k[:0], c.ID)
 	for _, p := range pathsOf(c) {
@@ -20,8 +20,8 @@ func memoryKey(c *track.Connection) (k recall.Key) {
 	return k
 }
 
-// remind gives the engine what the helper before has left of this session, where there is anything: before its first packet,
-// and not when it is made, because of two that are made for one connection one is thrown away.
+// remind gives the engine the state that the last helper left of this session, if any. It is called before the first packet,
+// not when the session is created: if two are created for one connection, one is discarded.
 func (s *session) remind() {
 	s.reminded = true
 	s.slot = s.daemon.opts.Memory.Claim(memoryKey(&s.conn), func(memory []byte) {
@@ -31,8 +31,8 @@ func (s *session) remind() {
 	})
 }
 
-// remember writes down what the engine remembers, before its verdicts are carried out: a helper that is killed has no
-// time to do that. Where it cannot be written the next helper knows less, and no packet waits for that.
+// remember writes the state of the engine before its verdicts are carried out, because a helper that is killed cannot do it
+// later. If writing fails, the next helper knows less; no packet waits for it.
 func (s *session) remember() {
 	m := s.daemon.opts.Memory
 	if m == nil {
@@ -43,12 +43,12 @@ func (s *session) remember() {
 	slot, err := m.Write(s.slot, &key, s.engine.Memory(buf[:0]))
 	s.slot = slot
 	if err != nil {
-		s.daemon.log.Warn("what sessions remember is not kept any more; a helper that is killed in the middle of a line leaves "+
+		s.daemon.log.Warn("session state is no longer kept for the next helper; a helper that is killed in the middle of a line leaves "+
 			"the next one to guess", "err", err)
 	}
 }
 
-// forgetMemory is for a session that has ended. When the helper ends its sessions go on, and so does their memory.
+// forgetMemory removes the state of a session that has ended. When the helper stops, sessions continue, and their state stays.
 func (s *session) forgetMemory() {
 	if s.slot == 0 || s.daemon.stopping.Load() {
 		return

@@ -44,5 +44,5 @@ func parseDropped(text string) (sum uint64) {
 	return sum
 }
 
-// nearlyFull tells whether the kernel is about to refuse new connections.
+// nearlyFull reports whether the kernel is about to refuse new connections.
 func nearlyFull(c live.Conntrack) bool { return c.Limit > 0 && c.Entries >= c.Limit/100*95 }

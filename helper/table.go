@@ -13,7 +13,7 @@ import (
 )
 
 // path is what identifies a packet of a connection: after NAT, a connection has one for each direction, and
-// they are no mirror images.
+// they are not mirror images.
 type path struct {
 	src, dst netip.AddrPort
 }
@@ -23,7 +23,7 @@ func pathsOf(c *track.Connection) [2]path {
 	return [2]path{{c.Seen, c.Backend}, {c.VIP, c.Client}}
 }
 
-// hasPath tells whether a path is one of the connection's.
+// hasPath reports whether a path is one of the connection's.
 func hasPath(c *track.Connection, p path) bool {
 	return p.src == c.VIP && p.dst == c.Client || p.src == c.Seen && p.dst == c.Backend
 }
@@ -40,8 +40,8 @@ func (p path) key() (k key) {
 	return k
 }
 
-// hash is what a path is found by: a third of its size. Nobody outside can make two paths have the same, for the seed is
-// chosen anew by each process; and by chance that happens once in a lifetime of many hosts, and costs a session's account.
+// hash identifies a path with a third of its size. The seed is random for each process, so a client cannot make two paths
+// collide. A collision by chance is very rare, and costs the log line of one session.
 type hash uint64
 
 func (p path) hash(seed maphash.Seed) hash {
@@ -49,8 +49,8 @@ func (p path) hash(seed maphash.Seed) hash {
 	return hash(maphash.Bytes(seed, k[:]))
 }
 
-// shards is how many parts the table has. Whoever goes through all sessions locks one part at a time, so that a packet waits
-// for a few hundred sessions to be listed, not for all.
+// shards is the number of parts of the table. Listing all sessions locks one part at a time, so a packet waits while a few
+// hundred sessions are listed, not all.
 const shards = 64
 
 // table holds the sessions of this host, each under both its paths.
@@ -111,8 +111,8 @@ func (t *table) lock(list [2]hash) (unlock func()) {
 	}
 }
 
-// add enters a session, unless the other direction's packet was faster: then it returns that one. Sessions
-// that had one of its paths before are taken out and returned as stale: their endings were not heard of.
+// add adds a session, unless a packet of the other direction was faster: then it returns that one. Sessions that had one of
+// its paths before are removed and returned as stale: the events of their end were lost.
 func (t *table) add(s *session) (current *session, stale []*session) {
 	list := t.hashes(&s.conn)
 	unlock := t.lock(list)

@@ -9,8 +9,7 @@ import (
 // noGap is what the reader needs to fetch a packet that waits already: a shorter pause is work.
 const noGap = 15 * time.Microsecond
 
-// charge accounts for a packet that began to be handled at now. The packets of the server's side count for the client, too:
-// they answer what it said.
+// charge counts the time since now for a packet. Packets of the server count for the client, too: they answer its commands.
 func (d *Daemon) charge(w *worker, client netip.Addr, now time.Time, took time.Duration) {
 	begun := d.moment(now)
 	gap := time.Duration(begun - w.idle)
@@ -24,8 +23,8 @@ func (d *Daemon) charge(w *worker, client netip.Addr, now time.Time, took time.D
 	w.shares.Charge(time.Duration(w.idle), client, took)
 }
 
-// throttled says whether a client's packet is to be dropped because the client keeps one of the queues so busy that others
-// wait: what it says in one queue is answered through another.
+// throttled reports whether a client's packet must be dropped because the client keeps one of the queues so busy that others
+// wait. Commands and replies of a session may use different queues.
 func (d *Daemon) throttled(client netip.Addr, now time.Time) bool {
 	for _, w := range d.workers {
 		over, warn := w.shares.Over(time.Duration(d.moment(now)), client)

@@ -7,11 +7,11 @@ import (
 	"ftpvip/helper/packet"
 )
 
-// A connection that conntrack picks up in the middle, as after `conntrack -D`, is in its table only when its first packet
-// has left this host. Until then nobody can ask about it, so that packet cannot be read. It is let go with a spoilt
-// checksum: conntrack takes the connection into its table, the receiver drops the packet, and TCP sends it again.
+// A connection that conntrack picks up in the middle, as after `conntrack -D`, is in its table only after its first packet has
+// left this host. Until then it cannot be looked up, so that packet cannot be read. It is sent with a wrong checksum: conntrack
+// adds the connection to its table, the receiver drops the packet, and TCP sends it again.
 
-// How often and for how long a path's packets are let go so, and of how many paths that is remembered.
+// Limits: how often and for how long packets of a path are sent that way, and for how many paths that is recorded.
 const (
 	maxSpoilt     = 3
 	spoiltFor     = 30 * time.Second
@@ -31,7 +31,7 @@ type spoiltPath struct {
 	times uint8
 }
 
-// again tells whether one more packet of a path is to be let go so.
+// again reports whether one more packet of a path is to be let go so.
 func (s *spoilt) again(p hash, now moment) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,7 +46,7 @@ func (s *spoilt) again(p hash, now moment) bool {
 	return true
 }
 
-// unconfirmed gives a packet with payload its verdict of whose connection conntrack knows nothing.
+// unconfirmed gives a verdict to a packet with payload whose connection is not in conntrack's table.
 func (d *Daemon) unconfirmed(q verdicts, id uint32, p packet.Packet, now time.Time) {
 	if d.spoilt.again((path{p.Src, p.Dst}).hash(d.sessions.seed), d.moment(now)) {
 		d.count.unread[unreadNoConnection].Add(1)

@@ -10,7 +10,7 @@ import (
 	"ftpvip/helper/track"
 )
 
-// view is a configuration as the helper looks at it: by the addresses that packets carry.
+// view is a configuration, indexed by the addresses in packets.
 type view struct {
 	vips   map[netip.AddrPort]*vipView
 	limits configs.Helper // of which the quotas are followed
@@ -58,7 +58,7 @@ func newView(cfg *configs.Config) *view {
 	return v
 }
 
-// find finds the VIP of an entry of conntrack's, and the connection that it stands for. The VIP is nil where there is none.
+// find returns the VIP of a conntrack entry, and its connection as the client sees it. The VIP is nil if there is none.
 func (v *view) find(entry track.Connection) (track.Connection, *vipView) {
 	if vip := v.vips[entry.VIP]; vip != nil {
 		return entry, vip
@@ -69,7 +69,7 @@ func (v *view) find(entry track.Connection) (track.Connection, *vipView) {
 	return entry, nil
 }
 
-// serves tells whether an address is a server's.
+// serves reports whether an address is a server's.
 func (v *view) serves(a netip.AddrPort) bool {
 	for _, vip := range v.vips {
 		if vip.backends[a] != nil {
@@ -79,7 +79,7 @@ func (v *view) serves(a netip.AddrPort) bool {
 	return false
 }
 
-// adds tells whether v has a VIP that an older view has not.
+// adds reports whether v has a VIP that an older view has not.
 func (v *view) adds(older *view) bool {
 	for vip := range v.vips {
 		if older.vips[vip] == nil {
@@ -112,7 +112,7 @@ func advertise(vip *configs.VIP, f configs.Family) netip.Addr {
 	return vip.Addrs.Of(f)
 }
 
-// reserved tells which ports of an address are taken by VIPs and by passive slices.
+// reserved returns which ports of an address are taken by VIPs and by passive slices.
 func reserved(cfg *configs.Config, addr netip.Addr) func(port uint16) bool {
 	var taken []configs.PortRange
 	for i := range cfg.VIPs {
@@ -132,7 +132,7 @@ func reserved(cfg *configs.Config, addr netip.Addr) func(port uint16) bool {
 	return within(taken)
 }
 
-// within tells whether a port is in one of some ranges, however many they are.
+// within reports whether a port is in one of some ranges, however many they are.
 func within(ranges []configs.PortRange) func(port uint16) bool {
 	slices.SortFunc(ranges, func(a, b configs.PortRange) int { return cmp.Compare(a.First, b.First) })
 	merged := ranges[:0]

@@ -102,15 +102,15 @@ func screen(p *packet.Packet) (why unread, drop bool) {
 	return 0, false
 }
 
-// check tells of a verdict that the kernel did not take.
+// check logs a verdict that the kernel refused.
 func (d *Daemon) check(err error) {
 	if err != nil {
 		d.log.Warn("cannot give a packet its verdict; TCP sends it again", "err", err)
 	}
 }
 
-// begin makes the session of a packet that belongs to none. It returns nil and the reason where the packet is none of
-// ours. The packet is taken by value: a pointer would let every packet escape to the heap.
+// begin creates the session of a packet that has none. It returns nil and the reason if the packet does not belong to a VIP.
+// The packet is passed by value: with a pointer every packet would escape to the heap.
 func (d *Daemon) begin(tracker track.Tracker, p packet.Packet, now time.Time) (*session, unread) {
 	entry, err := tracker.Lookup(p.Src, p.Dst)
 	switch {

@@ -8,7 +8,7 @@ import (
 )
 
 // AffinityMax is how many clients of one family a pool remembers. Those who come when it is full are spread by the
-// scheduler, each connection anew.
+// scheduler, each connection again.
 const AffinityMax = 65536
 
 // Affinity names the maps that remember on which backend a client of a pool is. There are two of them, client
@@ -71,7 +71,7 @@ type (
 	// MatchUntagged matches packets of all sockets but those of health checks, whose way is no client's.
 	MatchUntagged struct{}
 	// Remember writes the packet's destination, or the port of it, to the map's element for the client. One that
-	// is there already stays, and its time begins anew.
+	// is there already stays, and its time begins again.
 	Remember struct {
 		Family configs.Family
 		Map    string

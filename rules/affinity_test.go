@@ -97,7 +97,7 @@ func TestForgetLeavesHalves(t *testing.T) {
 	}
 }
 
-// Another time makes the maps anew, and the rules that name them.
+// Another time makes the maps again, and the rules that name them.
 func TestAffinityTimeChanges(t *testing.T) {
 	cfg := affine(t)
 	have := learnt(Build(cfg, State{}, SaneHelperName), map[string]string{"198.51.100.1": "10.0.0.1:21"})

@@ -91,7 +91,7 @@ func warmUp(table []int, candidates []candidate) {
 	}
 }
 
-// poorer tells whether candidate i is to have the next slot rather than j: who has less for its weight
+// poorer reports whether candidate i is to have the next slot rather than j: who has less for its weight
 // (Sainte-Laguë's divisors), by rendezvous among equals.
 func poorer(count []int, candidates []candidate, slot, i, j int) bool {
 	a, b := (2*count[i]+1)*candidates[j].now, (2*count[j]+1)*candidates[i].now

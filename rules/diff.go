@@ -26,7 +26,7 @@ func Diff(have, want *Ruleset) *Plan {
 func (p *Plan) add(o Object)    { p.Operations = append(p.Operations, Operation{Add, o}) }
 func (p *Plan) delete(o Object) { p.Operations = append(p.Operations, Operation{Delete, o}) }
 
-// diffObjects compares objects that are equal or are made anew.
+// diffObjects compares objects that are equal or are made again.
 func diffObjects[T interface {
 	comparable
 	Object
@@ -39,7 +39,7 @@ func diffObjects[T interface {
 	}
 }
 
-// diffSets compares sets and their elements. One of another shape is made anew.
+// diffSets compares sets and their elements. One of another shape is made again.
 func (p *Plan) diffSets(have, want *Ruleset) {
 	old := make(map[string]*Set, len(have.Sets))
 	for _, s := range have.Sets {
@@ -118,7 +118,7 @@ func (p *Plan) diffElements(have, want *Set) {
 }
 
 // diffChains compares chains. A chain with any difference in its rules, or with a rule that refers to what is
-// deleted or made anew, gets all its rules anew: within the transaction nobody sees it empty.
+// deleted or made again, gets all its rules again: within the transaction nobody sees it empty.
 func (p *Plan) diffChains(have, want *Ruleset) {
 	deleted := map[Reference]bool{}
 	for _, o := range p.Operations {

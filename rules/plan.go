@@ -102,15 +102,15 @@ func (p *Plan) order() {
 	})
 }
 
-// Empty tells whether there is nothing to do.
+// Empty reports whether there is nothing to do.
 func (p *Plan) Empty() bool { return len(p.Operations) == 0 }
 
-// Has tells whether the plan does that to an object of that kind.
+// Has reports whether the plan does that to an object of that kind.
 func (p *Plan) Has(verb Verb, kind Kind) bool {
 	return slices.ContainsFunc(p.Operations, func(o Operation) bool { return o.Verb == verb && o.Object.Reference().Kind == kind })
 }
 
-// ElementsOnly tells whether the plan changes nothing but elements.
+// ElementsOnly reports whether the plan changes nothing but elements.
 func (p *Plan) ElementsOnly() bool {
 	return !slices.ContainsFunc(p.Operations, func(o Operation) bool { return o.Object.Reference().Kind != KindElements })
 }
@@ -129,7 +129,7 @@ func (p *Plan) Elements() (deleted, added int) {
 	return deleted, added
 }
 
-// Forgets tells whether the plan deletes what the kernel learnt, and may have forgotten meanwhile.
+// Forgets reports whether the plan deletes what the kernel learnt, and may have forgotten meanwhile.
 func (p *Plan) Forgets() bool {
 	return slices.ContainsFunc(p.Operations, func(o Operation) bool {
 		e, ok := o.Object.(Elements)

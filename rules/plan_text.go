@@ -34,7 +34,7 @@ func (p *Plan) Text() string {
 	return b.String()
 }
 
-// why says why a table is made anew.
+// why says why a table is made again.
 func (o Operation) why() string {
 	if t, ok := o.Object.(Table); ok && o.Verb == Delete {
 		return fmt.Sprintf(" (made anew: it holds %s)", strings.Join(t.Strange, ", "))
@@ -124,7 +124,7 @@ func chainsText(b *strings.Builder, operations []Operation) {
 	}
 }
 
-// rulesText shows which rules of a chain differ; equal ones that are only written anew are not shown, unless
+// rulesText shows which rules of a chain differ; equal ones that are only written again are not shown, unless
 // none differs: then their order does, or what they refer to.
 func rulesText(b *strings.Builder, chain string, old, rules []Rule) {
 	count := map[string]int{}

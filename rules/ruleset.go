@@ -108,10 +108,10 @@ func sameDynamic(a, b *Dynamic) bool {
 	return *a == *b
 }
 
-// IsMap tells whether the set maps its keys to data.
+// IsMap reports whether the set maps its keys to data.
 func (s *Set) IsMap() bool { return len(s.Data) > 0 }
 
-// sameShape tells whether two sets differ in nothing but their elements.
+// sameShape reports whether two sets differ in nothing but their elements.
 func (s *Set) sameShape(o *Set) bool {
 	return s.Name == o.Name && slices.Equal(s.Key, o.Key) && slices.Equal(s.Data, o.Data) && s.Interval == o.Interval &&
 		s.Slots == o.Slots && sameDynamic(s.Dynamic, o.Dynamic)
@@ -201,7 +201,7 @@ type Chain struct {
 	Rules []Rule
 }
 
-// sameHook tells whether two chains hang at the same place.
+// sameHook reports whether two chains hang at the same place.
 func (c *Chain) sameHook(o *Chain) bool {
 	if c.Base == nil || o.Base == nil {
 		return c.Base == o.Base
@@ -227,7 +227,7 @@ func (r Rule) String() string {
 	return strings.Join(words, " ")
 }
 
-// Equal tells whether two rules are the same. What another program wrote is equal if its description is.
+// Equal reports whether two rules are the same. What another program wrote is equal if its description is.
 func (r Rule) Equal(o Rule) bool {
 	return r.Foreign == o.Foreign && slices.Equal(r.Statements, o.Statements)
 }

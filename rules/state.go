@@ -28,7 +28,7 @@ const (
 	Disabled Mode = "disabled" // no new control connections, and running sessions are ended
 )
 
-// IsMember tells whether a backend holds slots.
+// IsMember reports whether a backend holds slots.
 func (s State) IsMember(r configs.Ref) bool { return !s.Down[r] && s.Admin[r].Mode == Enabled }
 
 // Weight is the weight that a backend has now, 1 or more, in units of a hundredth of the configuration's.

@@ -39,7 +39,7 @@ func (a *Applied) Config() (*configs.Config, error) {
 	return cfg, nil
 }
 
-// same tells whether two ask for the same.
+// same reports whether two ask for the same.
 func (a *Applied) same(o *Applied) bool {
 	if a == nil || o == nil {
 		return a == o
@@ -65,7 +65,7 @@ type Record struct {
 	Pending       *Pending  `json:"pending,omitempty"`
 }
 
-// Same tells whether next is in force already.
+// Same reports whether next is in force already.
 func (r Record) Same(next Applied) bool { return r.Current != nil && r.Current.same(&next) }
 
 // Apply is the record after an apply. hadTable is whether our table was in the kernel before. Where next is in force
@@ -102,7 +102,7 @@ func (r Record) Flush() Record {
 	return Record{Previous: r.Current, PreviousKnown: true}
 }
 
-// Overdue tells whether an apply should have been rolled back already: its time is over, or the host was restarted.
+// Overdue reports whether an apply should have been rolled back already: its time is over, or the host was restarted.
 func (r Record) Overdue(now time.Time, boot string) bool {
 	return r.Pending != nil && (r.Pending.Boot != boot || now.After(r.Pending.Until))
 }

@@ -33,7 +33,7 @@ func Make(path string) (*Dir, error) {
 	return d, nil
 }
 
-// Lock takes the lock of that name, waiting as long as said for the process that has it: the time begins anew when
+// Lock takes the lock of that name, waiting as long as said for the process that has it: the time begins again when
 // another one takes it. After that the error is ErrLocked. The kernel drops the lock with the process, so nothing is left
 // after a kill. The lock stays when the directory is closed.
 func (d *Dir) Lock(ctx context.Context, name string, wait time.Duration) (unlock func(), err error) {

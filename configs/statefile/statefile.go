@@ -43,7 +43,7 @@ func (f File[T]) Path(dir string) string { return filepath.Join(dir, f.Name) }
 // CorruptName is what a file that cannot be decoded is renamed to.
 func (f File[T]) CorruptName() string { return f.Name + ".corrupt" }
 
-// Read reads and decodes the file. The error wraps fs.ErrNotExist where there is none, and is a *DecodeError where
+// Read reads and decodes the file. The error wraps fs.ErrNotExist if there is none, and is a *DecodeError where
 // it was read but is of no use.
 func (f File[T]) Read(dir string) (T, error) {
 	d, err := statedir.Open(dir)
@@ -95,7 +95,7 @@ func (f File[T]) Write(dir string, b []byte) error {
 	return nil
 }
 
-// Snapshot returns a function that brings the file back to how it is now, byte for byte, also where there is none. One that
+// Snapshot returns a function that brings the file back to how it is now, byte for byte, also if there is none. One that
 // is too large to be read is taken back from where Write put it.
 func (f File[T]) Snapshot(dir string) (restore func() error, err error) {
 	back := func(d *statedir.Dir, b []byte) error { return d.Replace(f.Name, b, fileMode) }

@@ -26,10 +26,10 @@ type Event struct {
 // Ref names the backend.
 func (e Event) Ref() configs.Ref { return configs.Ref{Pool: e.Pool, Backend: e.Backend} }
 
-// Changed tells whether the status changed; otherwise the backend was held or kept.
+// Changed reports whether the status changed; otherwise the backend was held or kept.
 func (e Event) Changed() bool { return e.From != e.To }
 
-// Leaves tells whether the backend lost its slots because it went down.
+// Leaves reports whether the backend lost its slots because it went down.
 func (e Event) Leaves() bool { return e.To == Down && e.Admin == "" && e.Slots == SlotsLeft }
 
 // Slots is what an event does to a backend's slots.

@@ -30,7 +30,7 @@ func Ramp(cfg *configs.Config, states map[configs.Ref]State, round time.Time, ou
 	return ramp
 }
 
-// percent is how much of its weight a backend had at a round; out tells whether an admin has taken it out now.
+// percent is how much of its weight a backend had at a round; out reports whether an admin has taken it out now.
 func (s State) percent(round time.Time, slowStart time.Duration, out bool) int {
 	percent := 100
 	if s.Returned {

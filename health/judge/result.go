@@ -32,10 +32,10 @@ type Result struct {
 	Took   time.Duration // until the result was known; saying good-bye is not part of it
 }
 
-// OK tells whether the target passed.
+// OK reports whether the target passed.
 func (r Result) OK() bool { return r.Step == StepNone }
 
-// Inconclusive tells whether the probe failed for a cause of this host alone, such as a lack of file descriptors.
+// Inconclusive reports whether the probe failed for a cause of this host alone, such as a lack of file descriptors.
 // Judge ignores such a result: our own trouble must not empty a pool.
 func (r Result) Inconclusive() bool { return r.Step == StepLocal }
 

@@ -63,7 +63,7 @@ func (r Round) judge(pool *configs.Pool, ref configs.Ref, prev State) Verdict {
 	return v
 }
 
-// Stale tells whether a state says nothing any more: with the check none nobody would ever look at a backend that is down.
+// Stale reports whether a state says nothing any more: with the check none nobody would ever look at a backend that is down.
 func (s State) Stale(check configs.Check) bool { return check == configs.CheckNone && !s.Member() }
 
 // admitted notes whether an admin lets the backend serve.

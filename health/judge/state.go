@@ -63,7 +63,7 @@ type State struct {
 	Kept    bool        `json:"kept,omitzero"`       // down, and a member all the same: nobody else is left
 }
 
-// Member tells whether health lets the backend hold slots. Every backend that is not judged down may.
+// Member reports whether health lets the backend hold slots. Every backend that is not judged down may.
 func (s State) Member() bool { return s.Status != Down || s.Kept }
 
 // Transition is a change of status. The zero value is no change.
@@ -72,7 +72,7 @@ type Transition struct {
 	To   Status `json:"to"`
 }
 
-// Changed tells whether there was a change.
+// Changed reports whether there was a change.
 func (t Transition) Changed() bool { return t.From != t.To }
 
 // String returns "up -> down", or "" for no change.

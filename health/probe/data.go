@@ -114,7 +114,7 @@ func (s *session) listen(mode configs.DataMode) (channel, error) {
 	}}, nil
 }
 
-// mayConnect tells whether a data connection may come from an address: the backend's or the VIP's.
+// mayConnect reports whether a data connection may come from an address: the backend's or the VIP's.
 func (s *session) mayConnect(a netip.Addr) bool {
 	return a == s.t.dialed().Addr() || s.t.Spec.Backend.Addrs.Has(a) || slices.Contains(s.t.Spec.Named, a)
 }

@@ -75,7 +75,7 @@ func explainRead(t Target, err error) judge.Result {
 	}
 }
 
-// isTimeout tells whether time ran out, ours or the kernel's.
+// isTimeout reports whether time ran out, ours or the kernel's.
 func isTimeout(err error) bool {
 	var ne net.Error
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()

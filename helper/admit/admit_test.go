@@ -36,7 +36,7 @@ func crowd(t *testing.T) (accept func() *Conn, dial func() net.Conn) {
 	return accept, dial
 }
 
-// closed tells whether the other end has closed; it waits for what must come.
+// closed reports whether the other end has closed; it waits for what must come.
 func closed(t *testing.T, c net.Conn) bool {
 	t.Helper()
 	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {

@@ -1,4 +1,4 @@
-// Package fair tells which client keeps a queue's reader so busy that the others wait.
+// Package fair returns which client keeps a queue's reader so busy that the others wait.
 //
 // All packets of a queue stand in one line, which the kernel keeps, so a client with hundreds of connections can fill it with
 // its own. The reader accounts for the time that each client takes (an IPv6 client is a /64). While the reader is near
@@ -6,7 +6,7 @@
 // dropped, and its TCP slows down. A client that is alone, or within its share, is never over it.
 //
 // The account is a count-min sketch of leaky buckets: a client has one bucket in each of two rows, and what it owes is the
-// smaller of the two. Its size is fixed, and the hash is seeded anew by each process, so nobody can choose to share both
+// smaller of the two. Its size is fixed, and the hash is seeded again by each process, so nobody can choose to share both
 // buckets with another client.
 package fair
 
@@ -35,7 +35,7 @@ const (
 )
 
 // maxCharge bounds what one packet counts for its client, and maxLoad what it counts for the reader. Few take longer, unless
-// the reader had to wait for the processor, and that is nobody's fault.
+// the reader had to wait for the processor, and that is not the client's fault.
 const (
 	maxCharge = 500 * time.Microsecond
 	maxLoad   = time.Millisecond
@@ -164,7 +164,7 @@ func (s *Shares) count(now time.Duration) {
 	s.drain = share(busy)
 }
 
-// Over tells whether a client is over its share while others need the reader, so that its packet is to be dropped; and
+// Over reports whether a client is over its share while others need the reader, so that its packet is to be dropped; and
 // whether the log is to have it.
 func (s *Shares) Over(now time.Duration, client netip.Addr) (over, warn bool) {
 	if time.Duration(s.until.Load()) <= now {

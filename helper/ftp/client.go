@@ -192,7 +192,7 @@ func (s *Session) sameForm(cmd Command, text []byte, choice *portChoice) (ours s
 	return ours, true
 }
 
-// ambiguous tells whether a number that has leading zeros is another one to a reader that takes those for octal.
+// ambiguous reports whether a number that has leading zeros is another one to a reader that takes those for octal.
 func ambiguous(numbers string) bool {
 	for text := range strings.SplitSeq(numbers, ",") {
 		if _, v, _ := number([]byte(text)); len(text) > 1 && text[0] == '0' && v >= 8 {

@@ -89,7 +89,7 @@ func digitPASV(line string) (netip.AddrPort, error) {
 	return scanSix(line[4+i:])
 }
 
-// parenPASV looks for the opening parenthesis, and takes the first digit where there is none.
+// parenPASV looks for the opening parenthesis, and takes the first digit if there is none.
 func parenPASV(line string) (netip.AddrPort, error) {
 	_, numbers, found := strings.Cut(line, "(")
 	if !found {

@@ -15,7 +15,7 @@ const (
 	maxWindow = 1 << 26 // behind it
 )
 
-// takes tells whether the receiver takes a segment, by its acknowledgement of the other direction's bytes. A client that
+// takes reports whether the receiver takes a segment, by its acknowledgement of the other direction's bytes. A client that
 // acknowledges more than the server has said is lying, or the table was away: then it repeats itself.
 func (s *Session) takes(dir Direction, t *stream, seg *Segment) bool {
 	o := &s.streams[1-dir]
@@ -111,7 +111,7 @@ func (s *Session) missing(dir Direction, t *stream, seg *Segment) bool {
 	return true
 }
 
-// repeats counts the arrivals of a segment that does not fit, and tells whether they are many and over that time.
+// repeats counts the arrivals of a segment that does not fit, and reports whether they are many and over that time.
 func (t *stream) repeats(seq uint32, now, wait time.Duration) bool {
 	g := &t.hitch().gap
 	if g.count == 0 || int32(seq-g.seq) < 0 || seq != g.seq && now-g.last > 2*gapTime {
@@ -124,7 +124,7 @@ func (t *stream) repeats(seq uint32, now, wait time.Duration) bool {
 	return g.count >= gapCount && now-g.since >= wait
 }
 
-// claims tells whether a client acknowledges replies that did not come this way. Where that is not true the server does
+// claims reports whether a client acknowledges replies that did not come this way. Where that is not true the server does
 // not take its segment (RFC 5961, section 5).
 func (s *Session) claims(ack uint32) bool {
 	t := &s.streams[FromServer]

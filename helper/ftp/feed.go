@@ -102,7 +102,7 @@ func (s *Session) endLine(dir Direction, t *stream, end int) {
 	}
 }
 
-// telnetEnds tells whether the LF of a line is part of a Telnet command (RFC 854): IAC LF, or IAC DO LF.
+// telnetEnds reports whether the LF of a line is part of a Telnet command (RFC 854): IAC LF, or IAC DO LF.
 func telnetEnds(line []byte) bool {
 	n := len(line) - 1
 	if n > 0 && line[n-1] >= iacOpt && line[n-1] != iac {
@@ -162,7 +162,7 @@ func (s *Session) partLine(dir Direction, t *stream) {
 	t.scanned = end
 }
 
-// mustHold tells whether a reply without its end may turn out to need a change. A 227 that nobody asked for is held as
+// mustHold reports whether a reply without its end may turn out to need a change. A 227 that nobody asked for is held as
 // well, but not what may become one.
 func (s *Session) mustHold(line []byte) bool {
 	n := min(len(line), 3)
@@ -179,7 +179,7 @@ func (s *Session) mustHold(line []byte) bool {
 	return string(line[:n]) == "227"[:n] && s.due(227) || string(line[:n]) == "229"[:n] && s.due(229)
 }
 
-// mayHoldAddress tells whether the rest of a reply, whose start nobody read, has come to an address of the backend's.
+// mayHoldAddress reports whether the rest of a reply, whose start nobody read, has come to an address of the backend's.
 func (s *Session) mayHoldAddress(line []byte) bool {
 	if s.restNumbers(line) > 0 {
 		return true
@@ -284,7 +284,7 @@ func (t *stream) watchAll(b []byte) (found bool) {
 	return found
 }
 
-// watch looks at the next byte, and tells whether it begins an argument behind an active verb: "PORT 10," or "EPRT |1|".
+// watch looks at the next byte, and reports whether it begins an argument behind an active verb: "PORT 10," or "EPRT |1|".
 // In what looks like TLS the verb is enough. Servers differ in which bytes that are not graphic they skip.
 func (t *stream) watch(c byte) bool {
 	seen := &t.hitch().seen

@@ -77,7 +77,7 @@ type Endpoints struct {
 	Seen    netip.AddrPort // the client as the backend sees it
 }
 
-// OneArm tells whether the backend sees another address than the client's.
+// OneArm reports whether the backend sees another address than the client's.
 func (e Endpoints) OneArm() bool { return e.Seen.Addr() != e.Client.Addr() }
 
 // Policy says what is allowed on the control connections of one VIP.

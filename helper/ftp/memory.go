@@ -88,7 +88,7 @@ func (t *stream) memory(b []byte) []byte {
 	return b
 }
 
-// Recall makes a new Session remember what another one did. It tells whether m is a memory; otherwise nothing happens.
+// Recall makes a new Session remember what another one did. It reports whether m is a memory; otherwise nothing happens.
 func (s *Session) Recall(m []byte) bool {
 	r := reader{b: m}
 	if r.byte() != memoryVersion {

@@ -180,7 +180,7 @@ func (w *world) forward(p packet) {
 		}
 		for k := max(at, took); k < at+len(p.b); k++ {
 			c := int16(p.b[k-at])
-			// An engine that did not see the start may begin anew further back, and forget.
+			// An engine that did not see the start may begin again further back, and forget.
 			if was := w.sent[p.dir][k]; was >= 0 && was != c && w.sentGen[p.dir][k] == p.gen && p.gen == 1 && !w.gone {
 				w.fault("two values", "position %d of the %v passed as %q, now as %q", k, p.dir, byte(was), byte(c))
 			}

@@ -165,7 +165,7 @@ func (t *tcp) timeout(gen uint32) {
 	t.output()
 }
 
-// acked takes an acknowledgement, and tells whether a segment with it may be taken (RFC 5961, section 5.2).
+// acked takes an acknowledgement, and reports whether a segment with it may be taken (RFC 5961, section 5.2).
 func (t *tcp) acked(ack uint32, payload bool) bool {
 	k := int(int32(ack - t.iss))
 	switch {

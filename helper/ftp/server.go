@@ -155,7 +155,7 @@ func (s *Session) checkPassive(code int, g group) Reason {
 	return ReasonNone
 }
 
-// backendsOwn tells whether the backend may name an address as its own.
+// backendsOwn reports whether the backend may name an address as its own.
 func (s *Session) backendsOwn(a netip.Addr) bool {
 	return slices.Contains(s.own(), a)
 }

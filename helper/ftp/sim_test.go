@@ -208,7 +208,7 @@ func (s *sim) check() {
 	}
 }
 
-// slowAndObscured tells whether a part of a line may become an active verb with bytes in it that servers differ about: if
+// slowAndObscured reports whether a part of a line may become an active verb with bytes in it that servers differ about: if
 // the line comes slowly, it is spoilt from there.
 func slowAndObscured(line []byte) bool {
 	for k := 1; k < len(line); k++ {
@@ -219,7 +219,7 @@ func slowAndObscured(line []byte) bool {
 	return false
 }
 
-// spellsActive tells whether the letters of a line spell one of the verbs that may be changed.
+// spellsActive reports whether the letters of a line spell one of the verbs that may be changed.
 func spellsActive(line string) bool {
 	letters := strings.Map(func(r rune) rune {
 		if r < 0x80 && isLetter(byte(r)) {

@@ -97,7 +97,7 @@ type stream struct {
 	trouble *trouble // nil where there never was any: see hitch
 }
 
-// holds tells whether segments are held.
+// holds reports whether segments are held.
 func (t *stream) holds() bool { return t.trouble != nil && len(t.trouble.held) > 0 }
 
 // hitch is the trouble, of which there is some from now on.
@@ -150,7 +150,7 @@ func (t *stream) keepLater() bool {
 	return true
 }
 
-// differs tells whether b, from seq on, contradicts what was kept.
+// differs reports whether b, from seq on, contradicts what was kept.
 func (t *stream) differs(seq uint32, b []byte) bool {
 	if t.trouble == nil {
 		return false
@@ -165,7 +165,7 @@ func (t *stream) differs(seq uint32, b []byte) bool {
 	return false
 }
 
-// startsAfter tells whether a line that starts after a LF at position i starts there for the receiver, too: not where it may
+// startsAfter reports whether a line that starts after a LF at position i starts there for the receiver, too: not where it may
 // have had that byte already, from a copy that did not come this way.
 func (t *stream) startsAfter(i int) bool {
 	return t.hasHeard && int32(t.base+uint32(i)-t.heard) >= 0 //nolint:gosec // an index
@@ -182,7 +182,7 @@ func (t *stream) firstHeld() int {
 	return first
 }
 
-// has tells whether the receiver has acknowledged everything before seq.
+// has reports whether the receiver has acknowledged everything before seq.
 func (t *stream) has(seq uint32) bool { return t.hasAcked && int32(t.acked-seq) >= 0 }
 
 // trim forgets what the receiver has acknowledged, and gives the memory back.

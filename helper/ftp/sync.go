@@ -141,7 +141,7 @@ func (s *Session) before(dir Direction, t *stream, b []byte) {
 	s.slow = nil
 }
 
-// endsIn tells whether the lines of b end a multi-line reply.
+// endsIn reports whether the lines of b end a multi-line reply.
 func (m *multi) endsIn(b []byte) bool {
 	if m.code == 0 {
 		return true

@@ -11,7 +11,7 @@ import (
 // before let nothing go but what is harmless by itself, or the start of the client's own address (mayGo): where the rest
 // of exactly that comes, it is taken.
 
-// tail reads the client's line that may have begun before the pick-up, and tells whether from t.line on the lines'
+// tail reads the client's line that may have begun before the pick-up, and reports whether from t.line on the lines'
 // starts are known.
 func (s *Session) tail(t *stream) bool {
 	end, whole := len(t.orig), false
@@ -69,7 +69,7 @@ func (s *Session) tail(t *stream) bool {
 	return whole
 }
 
-// tlsTail tells whether the line is one of what looks like TLS, and cannot be the rest of something else.
+// tlsTail reports whether the line is one of what looks like TLS, and cannot be the rest of something else.
 func (s *Session) tlsTail(t *stream, line []byte) bool {
 	first := t.line == 0 && t.origin && (tlsRecord(line) || tlsRecord(prepend(t.prev, line)))
 	return (s.offered || first) && (s.allRead(t) || !restBehind(line))
@@ -84,7 +84,7 @@ func (s *Session) spoilTail(t *stream) {
 	t.mode, t.scanned = linePoison, t.line
 }
 
-// restBehind tells whether a server that reads nothing but graphic characters finds the rest of an active verb's line in
+// restBehind reports whether a server that reads nothing but graphic characters finds the rest of an active verb's line in
 // what looks like a TLS record: numbers with a comma between, or the end of a verb and a number.
 func restBehind(line []byte) bool {
 	text := make([]byte, 0, maxLine)
@@ -161,7 +161,7 @@ func judgeTail(line []byte, whole bool) tailKind {
 	return tailPass
 }
 
-// startsArgument tells whether b, after a blank, may be an argument of an active verb or a part of one.
+// startsArgument reports whether b, after a blank, may be an argument of an active verb or a part of one.
 func startsArgument(b []byte) bool {
 	switch {
 	case len(b) == 0:
@@ -176,7 +176,7 @@ func startsArgument(b []byte) bool {
 	return len(b) < 3 || b[2] == b[0] // a delimiter, as EPRT has them
 }
 
-// restOfEprt tells whether text that begins with neither a letter nor a blank may go on with an argument: with digits, a
+// restOfEprt reports whether text that begins with neither a letter nor a blank may go on with an argument: with digits, a
 // comma, or a delimiter before an address or a port.
 func restOfEprt(b []byte) bool {
 	if isDigit(b[0]) || b[0] == ',' || b[0] == '.' || b[0] == ':' || !graphic(b) {
@@ -190,7 +190,7 @@ func restOfEprt(b []byte) bool {
 	return n > 1 && len(bytes.Trim(b[1:n], "0123456789")) == 0 // a port, with something behind it
 }
 
-// allRead tells whether nothing went on before what was read of a stream. The receiver may have less of it, as a client's
+// allRead reports whether nothing went on before what was read of a stream. The receiver may have less of it, as a client's
 // first sequence number is not known before the server has acknowledged it, but nothing else.
 func (s *Session) allRead(t *stream) bool { return s.fresh && t.origin && !t.skipped }
 
@@ -212,7 +212,7 @@ func (s *Session) unheard(t *stream, end int) {
 	s.spoilTail(t)
 }
 
-// namesAddress tells whether the argument of PORT, EPRT or LPRT, or a part of one that names a host, stands anywhere.
+// namesAddress reports whether the argument of PORT, EPRT or LPRT, or a part of one that names a host, stands anywhere.
 func namesAddress(b []byte) bool {
 	text := make([]byte, 0, maxLine)
 	for _, c := range b[:min(len(b), maxLine)] { // servers differ in what they skip
@@ -247,13 +247,13 @@ func namesAddress(b []byte) bool {
 	return false
 }
 
-// startsHost tells whether text begins with an address, as far as a dot or colon.
+// startsHost reports whether text begins with an address, as far as a dot or colon.
 func startsHost(b []byte) bool {
 	n := len(b) - len(bytes.TrimLeft(b, "0123456789abcdefABCDEF"))
 	return n > 0 && n < len(b) && (b[n] == '.' || b[n] == ':')
 }
 
-// restOfActive tells whether a word is the end of an active verb.
+// restOfActive reports whether a word is the end of an active verb.
 func restOfActive(word string) bool {
 	for _, verb := range active {
 		if strings.HasSuffix(verb, word) {
@@ -263,7 +263,7 @@ func restOfActive(word string) bool {
 	return false
 }
 
-// isHex tells whether a word may be part of an IPv6 address.
+// isHex reports whether a word may be part of an IPv6 address.
 func isHex(word string) bool { return strings.Trim(word, "ABCDEF") == "" }
 
 // ownRest looks for the rest of a PORT or EPRT that names the client itself, of which a part has gone on before the
@@ -303,7 +303,7 @@ func (s *Session) ownRest(line []byte, whole bool) bool {
 	return false
 }
 
-// restIsWord tells whether nothing but letters has come: that goes on by itself.
+// restIsWord reports whether nothing but letters has come: that goes on by itself.
 func restIsWord(b string) bool {
 	return strings.IndexFunc(b, func(r rune) bool { return !isLetter(byte(r)) }) < 0
 }

@@ -5,10 +5,10 @@ package ftp
 // never does that, whatever the client sends, so until then the client is read. From then on nobody on the way can read
 // the session, and what the server does with a PORT is its own decision, as it would be with an encrypted one.
 
-// tlsByte tells whether a line starts as a TLS record does (RFC 8446, section 5.1). No reply and no command does.
+// tlsByte reports whether a line starts as a TLS record does (RFC 8446, section 5.1). No reply and no command does.
 func tlsByte(c byte) bool { return c >= 0x14 && c <= 0x17 }
 
-// tlsRecord tells whether b starts with the header of a TLS record.
+// tlsRecord reports whether b starts with the header of a TLS record.
 func tlsRecord(b []byte) bool { return len(b) >= 3 && tlsByte(b[0]) && b[1] == 3 && b[2] <= 4 }
 
 // seesTLS notes that one direction looks like TLS, and makes the session opaque where both do.

@@ -64,7 +64,7 @@ type data struct {
 
 func (d *data) flow() Flow { return Flow{d.src.addrPort(), d.at.addrPort()} }
 
-// is tells whether d is an open connection f.
+// is reports whether d is an open connection f.
 func (d *data) is(f Flow) bool {
 	return d.state == open && d.at == endOf(f.Dst) && d.src == endOf(f.Src)
 }

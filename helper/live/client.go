@@ -28,7 +28,7 @@ var ErrStranger = errors.New("neither root nor the directory's owner")
 // maxAnswer bounds an answer in bytes: some 100,000 sessions.
 const maxAnswer = 64 << 20
 
-// dial connects to the helper on a socket. The error wraps fs.ErrNotExist or ECONNREFUSED where there is none.
+// dial connects to the helper on a socket. The error wraps fs.ErrNotExist or ECONNREFUSED if there is none.
 func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 	dir, err := statedir.Open(filepath.Dir(path))
 	if err != nil {
@@ -56,7 +56,7 @@ func AskFigures(ctx context.Context, path string) (*Figures, error) {
 	return f, ask(ctx, path, getFigures, f)
 }
 
-// Reload makes the helper on a socket read its configuration anew. The process that gets the signal is the one that the
+// Reload makes the helper on a socket read its configuration again. The process that gets the signal is the one that the
 // kernel says listens there: what it answers names nobody.
 func Reload(ctx context.Context, path string) error {
 	c, err := connect(ctx, path)

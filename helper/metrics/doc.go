@@ -1,5 +1,5 @@
 // Package metrics shows a helper's figures to Prometheus, on an address of its own. There is no global state: the
-// registry belongs to the server, and every scrape takes the figures anew.
+// registry belongs to the server, and every scrape takes the figures again.
 //
 //	name                                   type       labels           what
 //	ftpvip_build_info                      gauge      version, go      always 1

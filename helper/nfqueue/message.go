@@ -52,7 +52,7 @@ var errMalformed = errors.New("malformed message")
 const packetType = unix.NFNL_SUBSYS_QUEUE<<8 | msgPacket
 
 // readPacket finds what is wanted of a queued packet in its attributes. The kernel writes the header first, so that an
-// id is known (hasID) even where err says that something after it is malformed. The payload is nil where it is missing.
+// id is known (hasID) even where err says that something after it is malformed. The payload is nil if it is missing.
 func readPacket(attrs []byte) (id uint32, hasID bool, payload []byte, err error) {
 	for len(attrs) > 0 {
 		typ, data, rest, ok := nfnl.NextAttr(attrs)

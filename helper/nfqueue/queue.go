@@ -34,8 +34,8 @@ const (
 	bufferLen = 8 << 20
 )
 
-// yieldEvery is after how many messages the reader yields. A goroutine that never did for 10 ms is taken its processor
-// from whenever it is seen in a system call (runtime/proc.go, retake): a reader is in one most of the time.
+// yieldEvery is after how many messages the reader yields. The scheduler takes the processor from a goroutine that has not
+// yielded for 10 ms whenever it is in a system call (runtime/proc.go, retake), and a reader is in one most of the time.
 const yieldEvery = 64
 
 // The kernel's answers get lost where the socket is full of packets.
@@ -184,7 +184,7 @@ func (q *Queue) read() {
 	}
 }
 
-// messages takes what was received apart, and tells whether the last has come.
+// messages takes what was received apart, and reports whether the last has come.
 func (q *Queue) messages(b []byte) (last bool) {
 	for len(b) > 0 {
 		m, rest, ok := nfnl.Next(b)
@@ -220,7 +220,7 @@ func (q *Queue) packet(attrs []byte) {
 	}
 }
 
-// answer looks at an answer of the kernel's, and tells whether it is the last.
+// answer looks at an answer of the kernel's, and reports whether it is the last.
 func (q *Queue) answer(m *nfnl.Message) (last bool) {
 	switch {
 	case m.Type != unix.NLMSG_ERROR:

@@ -16,7 +16,7 @@ const (
 )
 
 // SetPayload replaces the payload in place by one of the same length and
-// computes the TCP checksum anew. IP headers carry no checksum over the
+// computes the TCP checksum again. IP headers carry no checksum over the
 // payload, so they stay as they are. It does not allocate.
 func (p *Packet) SetPayload(b []byte) error {
 	if len(b) != len(p.Payload) {

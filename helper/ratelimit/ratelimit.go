@@ -46,7 +46,7 @@ type budget struct {
 // maxVotes is after how many lines of others a client that was loud is forgotten.
 const maxVotes = 100
 
-// vote counts a line of a client, and tells whether it is the loudest.
+// vote counts a line of a client, and reports whether it is the loudest.
 func (b *budget) vote(client netip.Addr) (loudest bool) {
 	switch {
 	case !client.IsValid():

@@ -156,7 +156,7 @@ func (m *File) Write(n Slot, key *Key, memory []byte) (Slot, error) {
 	return n, nil
 }
 
-// take returns a slot that nobody has; 0 where there is none. What was left by the helper before gives way in the end.
+// take returns a slot that nobody has; 0 if there is none. What was left by the helper before gives way in the end.
 func (m *File) take() Slot {
 	if k := len(m.free); k > 0 {
 		n := m.free[k-1]
@@ -174,7 +174,7 @@ func (m *File) take() Slot {
 	return 0
 }
 
-// giveUp empties the file: what cannot be written anew must not be believed later.
+// giveUp empties the file: what cannot be written again must not be believed later.
 func (m *File) giveUp(err error) error {
 	if err == nil {
 		err = unix.ENOSPC

@@ -142,7 +142,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// What cannot be written anew is not believed later.
+// What cannot be written again is not believed later.
 func TestNoRoom(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "memory")
 	m := open(t, path)

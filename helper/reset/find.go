@@ -60,7 +60,7 @@ func newFinder(cfg *configs.Config, refs []configs.Ref) *finder {
 	return f
 }
 
-// serves tells whether a VIP's sessions at the address of a backend of that pool are the backend's: the pool is the VIP's,
+// serves reports whether a VIP's sessions at the address of a backend of that pool are the backend's: the pool is the VIP's,
 // or one that it falls back to. Where pools share a server, its sessions are those of the first pool.
 func serves(v *configs.VIP, pool *configs.Pool, b *configs.Backend, family configs.Family) bool {
 	at := netip.AddrPortFrom(b.Addrs.Of(family), b.Port)
@@ -137,7 +137,7 @@ func (f *finder) kind(flow *conntrack.Flow) kind {
 	return none
 }
 
-// reversed tells whether a control connection of the backends began with the server's packet in conntrack's eyes. Then
+// reversed reports whether a control connection of the backends began with the server's packet in conntrack's eyes. Then
 // a source group has given it the VIP's address.
 func (f *finder) reversed(flow *conntrack.Flow) bool {
 	return f.backends[endpoints{track.Destination(flow.TupleReply), track.Source(flow.TupleOrig)}]

@@ -16,7 +16,7 @@ import (
 // realKernel is conntrack and raw sockets of the current network namespace.
 type realKernel struct {
 	conn         *conntrack.Conn
-	raw4, raw6   int // sockets; -1 where there is none
+	raw4, raw6   int // sockets; -1 if there is none
 	labels, mask []byte
 }
 

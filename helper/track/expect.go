@@ -78,10 +78,10 @@ func (x *expecter) close() error {
 // create creates an expectation. The error is the kernel's unix.Errno.
 func (x *expecter) create(e *conntrack.Expect) error { return x.ask(appendExpect, e) }
 
-// remove removes the expectation of e's tuple, whosever it is. The error is unix.ENOENT where there is none.
+// remove removes the expectation of e's tuple, whosever it is. The error is unix.ENOENT if there is none.
 func (x *expecter) remove(e *conntrack.Expect) error { return x.ask(appendRemoval, e) }
 
-// get finds the expectation of e's tuple, whosever it is. The error is unix.ENOENT where there is none. The kernel looks
+// get finds the expectation of e's tuple, whosever it is. The error is unix.ENOENT if there is none. The kernel looks
 // for one, however many there are.
 func (x *expecter) get(e *conntrack.Expect) (announced, error) {
 	x.mu.Lock()

@@ -16,7 +16,7 @@ import (
 // Inspector is the part of a Tracker that looks at connections that are known, and marks them.
 type Inspector interface {
 	// Inspect says how a connection fares, named by the tuple of its original direction. It returns
-	// ErrNoConnection where there is none any more.
+	// ErrNoConnection if there is none any more.
 	Inspect(src, dst netip.AddrPort) (Inspection, error)
 	// SetOpaque says whether packets of a control connection that look like TLS records need reading. It returns
 	// ErrNoLabels where the kernel has no room for that; then they are queued like all others.
@@ -57,12 +57,12 @@ func (t *kernelTracker) Inspect(src, dst netip.AddrPort) (Inspection, error) {
 	return InspectionOf(&f), nil
 }
 
-// Established tells whether both ends have opened a connection, and none has closed it.
+// Established reports whether both ends have opened a connection, and none has closed it.
 func Established(f *conntrack.Flow) bool {
 	return f.ProtoInfo.TCP != nil && f.ProtoInfo.TCP.State == tcpEstablished
 }
 
-// SynSent tells whether a connection has been asked for, and not answered.
+// SynSent reports whether a connection has been asked for, and not answered.
 func SynSent(f *conntrack.Flow) bool {
 	return f.ProtoInfo.TCP != nil && f.ProtoInfo.TCP.State == tcpSynSent
 }

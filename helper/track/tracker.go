@@ -17,7 +17,7 @@ import (
 // destination, Backend the reply's source and Seen the reply's destination.
 type Connection struct {
 	ID       uint32 // of the conntrack entry
-	Reversed bool   // in conntrack's eyes the backend opened it
+	Reversed bool   // conntrack saw a packet of the backend first
 	ftp.Endpoints
 }
 
@@ -29,10 +29,10 @@ func (c *Connection) Original() conntrack.Tuple {
 	return Tuple(c.Client, c.VIP)
 }
 
-// Tracker is the border to the kernel's conntrack.
+// Tracker is the interface to the kernel's conntrack.
 type Tracker interface {
 	// Lookup finds the connection of a packet, in whichever direction it goes; after NAT the packet's inverted
-	// tuple is that of the other direction. It returns ErrNoConnection where there is none.
+	// tuple is that of the other direction. It returns ErrNoConnection if there is none.
 	// The entry is as conntrack has it: where it began with a server's packet, the connection is what turned makes of it.
 	Lookup(src, dst netip.AddrPort) (Entry, error)
 	// Expect announces a data connection. It returns ftp.ErrPortBusy where another flow has the tuple, and
@@ -129,9 +129,9 @@ func (t *kernelTracker) Expect(c Connection, d ftp.DataConn) error {
 	return fmt.Errorf("creating the expectation: %w", err)
 }
 
-// whose decides about an expectation that is there already: the very same one was announced before, by this helper
-// or by one that was restarted; with another master, or to another place, it is somebody else's, as where two
-// clients behind one address are given the same port by two backends. The error is unix.ENOENT where it is gone.
+// whose decides about an expectation that exists already. The same one was announced before, by this helper or by the one
+// before a restart. One with another master or another destination belongs to another session: two clients behind one
+// address may be given the same port by two backends. The error is unix.ENOENT if it is gone.
 func (t *kernelTracker) whose(want *conntrack.Expect) error {
 	have, err := t.expecter.get(want)
 	if err != nil {
@@ -143,10 +143,10 @@ func (t *kernelTracker) whose(want *conntrack.Expect) error {
 	return nil
 }
 
-// latestWins tells whether an announcement puts an earlier one of the same data connection out of force: the client
-// listens on a port of its own, which cannot be exchanged for another. An earlier session of its may have announced
-// the port and not used it, and conntrack remembers that for as long as the session, and two minutes more. In one-arm
-// mode the port is ours, and we take another.
+// latestWins reports whether an announcement replaces an earlier one of the same data connection. The client listens on its
+// own port, so no other port can be used. An earlier session of the client may have announced the port without using it, and
+// conntrack keeps that expectation for as long as the session, and two more minutes. In one-arm mode the port is ours, and
+// we choose another one.
 func latestWins(c Connection, d ftp.DataConn) bool {
 	return !d.Passive && !c.OneArm()
 }
@@ -157,12 +157,13 @@ const portFTPData = 20
 // placeholderSeconds is for how long a source port is kept from a data connection: as long as its expectation lasts.
 const placeholderSeconds = 300
 
-// keepApart sees to it that the client can tell the data connection from earlier ones to the same port of its, which
-// conntrack remembers for two minutes after their end, and the client for one. All come from the VIP, and mostly from
-// the same port there. The kernel would choose another, but looks whether that is necessary before it has put the
-// client's address and port in the place of ours (nf_nat_follow_master), finds nothing, and drops the connection when
-// it sees the clash; so does it where the port that it draws by lot, of 511, was drawn for an earlier one. An entry that
-// stands for the earlier connection, as it would look between the two steps, has it choose another.
+// keepApart ensures that the data connection differs from earlier ones to the same port of the client, which conntrack keeps
+// for two minutes after their end, and the client for one. All come from the VIP, and mostly from the same port.
+//
+// nf_nat_follow_master chooses the source port before it replaces our address and port by the client's. At that moment it
+// sees no conflict with an earlier connection, neither for port 20 nor for a random port of the 511 low ones; later the kernel
+// finds the conflict and drops the packet. So each earlier connection gets a placeholder: an entry as the connection would
+// look between the two steps. Then the kernel avoids its port.
 func (t *kernelTracker) keepApart(c Connection, d ftp.DataConn, e *conntrack.Expect) error {
 	at := Destination(e.Tuple)
 	taken := t.earlier.Ports(d.To, at, c.Backend.Addr())
@@ -188,8 +189,8 @@ func (t *kernelTracker) keepApart(c Connection, d ftp.DataConn, e *conntrack.Exp
 	return nil
 }
 
-// clashes tells whether conntrack has a connection from a port of the VIP to the client's. It knows those that were
-// opened before the helper began.
+// clashes reports whether conntrack has a connection from a port of the VIP to the client's port. It finds connections that
+// were opened before the helper started, too.
 func (t *kernelTracker) clashes(c Connection, d ftp.DataConn, from, at netip.AddrPort) (bool, error) {
 	have, err := t.conn.Get(conntrack.Flow{TupleOrig: Tuple(d.To, from)})
 	if errors.Is(err, unix.ENOENT) {
@@ -198,7 +199,7 @@ func (t *kernelTracker) clashes(c Connection, d ftp.DataConn, from, at netip.Add
 	return Source(have.TupleOrig).Addr() != c.Backend.Addr() || Destination(have.TupleOrig) != at, err
 }
 
-// replace puts an expectation in the place of another.
+// replace replaces an expectation by another one.
 func (t *kernelTracker) replace(e *conntrack.Expect) error {
 	if err := t.expecter.remove(e); err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("removing an earlier expectation: %w", err)
@@ -206,11 +207,11 @@ func (t *kernelTracker) replace(e *conntrack.Expect) error {
 	return t.expecter.create(e)
 }
 
-// expectation translates a data connection to ctnetlink's terms. The function nat-follow-master gives the data
-// connection the address translation of its control connection (net/netfilter/nf_nat_core.c); the string is sent as
-// it is, and the kernel wants the NUL. It knows the two ends of the control connection and no third, so a data
-// connection to another host (FXP) is announced without: then our own rules translate it, a source group above all.
-// The direction of the translation is meant in conntrack's view of the control connection.
+// expectation is a data connection in the terms of ctnetlink. The function nat-follow-master gives the data connection the
+// address translation of its control connection (net/netfilter/nf_nat_core.c); its name is sent with the NUL that the kernel
+// expects. It knows only the two ends of the control connection. A data connection to a third host (FXP) is announced without
+// it; our own rules translate it, usually a source group. The direction of the translation is relative to conntrack's view of
+// the control connection.
 func expectation(c Connection, d ftp.DataConn) conntrack.Expect {
 	from, at := c.Client.Addr(), netip.AddrPortFrom(c.VIP.Addr(), d.Port)
 	if !d.Passive {

@@ -73,7 +73,7 @@ func (f File) with(ref configs.Ref, e Entry) File {
 	return next
 }
 
-// Equal tells whether two files hold the same decisions.
+// Equal reports whether two files hold the same decisions.
 func (f File) Equal(o File) bool { return maps.Equal(f.Backends, o.Backends) }
 
 // Unknown lists the backends that cfg does not have, sorted. Their entries are kept: the backend may come, or come

@@ -34,7 +34,7 @@ type Plan struct {
 	Add, Delete []Address
 }
 
-// Empty tells whether there is nothing to do.
+// Empty reports whether there is nothing to do.
 func (p Plan) Empty() bool { return len(p.Add) == 0 && len(p.Delete) == 0 }
 
 // Text says what the plan does, a line for each thing, as `ftpvip diff` prints it.

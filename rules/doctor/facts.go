@@ -95,7 +95,7 @@ type Flow struct {
 // sysctl returns a sysctl's value; "" where it is not there.
 func (f *Facts) sysctl(path string) string { return f.Sysctls[path] }
 
-// on tells whether a sysctl is there and not 0.
+// on reports whether a sysctl is there and not 0.
 func (f *Facts) on(path string) bool { return f.Sysctls[path] != "" && f.Sysctls[path] != "0" }
 
 // link returns a link by name, or nil.

@@ -26,7 +26,7 @@ type Finding struct {
 	Keep     string   `json:"keep,omitempty"`   // what makes it last over a reboot
 }
 
-// Counts tells whether a finding is a fault.
+// Counts reports whether a finding is a fault.
 func (f Finding) Counts() bool { return f.Severity != Note }
 
 // where files of sysctls go.

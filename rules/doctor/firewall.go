@@ -78,7 +78,7 @@ func judgeFirewall(f *Facts) []Finding {
 	return list
 }
 
-// covered tells whether the remedy for another hit lets ICMP errors through as well: they are related.
+// covered reports whether the remedy for another hit lets ICMP errors through as well: they are related.
 func (h *hit) covered(hits []*hit) bool {
 	return h.class.id == "firewall-icmp" && slices.ContainsFunc(hits, func(o *hit) bool {
 		return o.chain == h.chain && o.class.id == "firewall-related" && (o.dropped || !h.dropped)

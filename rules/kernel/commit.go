@@ -178,7 +178,7 @@ func (r *refused) Error() string { return r.What + ": " + r.Err.Error() }
 
 func (r *refused) Unwrap() error { return r.Err }
 
-// readable tells whether an answer waits, without waiting for one. mdlayher/netlink can wait until a time, and so would
+// readable reports whether an answer waits, without waiting for one. mdlayher/netlink can wait until a time, and so would
 // wait at the end of each commit.
 func readable(conn *netlink.Conn) (bool, error) {
 	raw, err := conn.SyscallConn()

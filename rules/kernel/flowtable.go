@@ -58,7 +58,7 @@ func (k *Kernel) readFlowtables(r *rules.Ruleset) error {
 	return nil
 }
 
-// HasFlowtables tells whether the kernel has flowtables and nft's statement for them (modules nf_flow_table_inet and
+// HasFlowtables reports whether the kernel has flowtables and nft's statement for them (modules nf_flow_table_inet and
 // nft_flow_offload). It changes nothing.
 func HasFlowtables() (bool, error) {
 	chain := &rules.Chain{Name: probeName, Base: &rules.Base{Type: rules.TypeFilter, Hook: rules.HookForward}}

@@ -53,7 +53,7 @@ func (k *Kernel) Flush() (bool, error) {
 	return true, nil
 }
 
-// Exists tells whether our table is in the kernel.
+// Exists reports whether our table is in the kernel.
 func (k *Kernel) Exists() (bool, error) {
 	t, err := k.find()
 	return t != nil, err
@@ -84,7 +84,7 @@ func Explain(err error) error {
 	return err
 }
 
-// HasQueue tells whether the kernel has nft's own queue statement; where not, the xtables target NFQUEUE serves.
+// HasQueue reports whether the kernel has nft's own queue statement; where not, the xtables target NFQUEUE serves.
 func (k *Kernel) HasQueue() bool { return k.nativeQueue }
 
 // Written is how many bytes Commit has sent to the kernel so far.

@@ -207,7 +207,7 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
-// hasFTP tells whether the kernel has the conntrack helper ftp, which stands in for another carrier.
+// hasFTP reports whether the kernel has the conntrack helper ftp, which stands in for another carrier.
 func hasFTP(t *testing.T) bool {
 	t.Helper()
 	err := exec.CommandContext(t.Context(), "nft", `-c`, `table inet probe { ct helper x { type "ftp" protocol tcp; }; }`).Run()

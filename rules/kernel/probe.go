@@ -14,7 +14,7 @@ import (
 // probeName names what a probe would add.
 const probeName = rules.TableName + "-probe"
 
-// probe tells whether the kernel has an expression, whose module it may load for it. It sends a batch that ends with the
+// probe reports whether the kernel has an expression, whose module it may load for it. It sends a batch that ends with the
 // deletion of a table that is not there, so the kernel checks everything and does nothing; the first error says
 // which message it refused. The expression stands in chain; flowtables are what it refers to, if anything.
 func probe(chain *rules.Chain, e expr.Any, flowtables ...rules.Flowtable) (bool, error) {
@@ -44,7 +44,7 @@ func probe(chain *rules.Chain, e expr.Any, flowtables ...rules.Flowtable) (bool,
 // anyGeneration has the kernel take a batch whatever its rules are (net/netfilter/nf_tables_api.c, nf_tables_valid_genid).
 const anyGeneration = 0
 
-// isRefused tells whether the kernel refused a message of that type (NFT_MSG_*), since it does not know what it names.
+// isRefused reports whether the kernel refused a message of that type (NFT_MSG_*), since it does not know what it names.
 func isRefused(err error, kind netlink.HeaderType) bool {
 	r, ok := errors.AsType[*refused](err)
 	return ok && r.Type == kind && errors.Is(err, unix.ENOENT)
@@ -56,10 +56,10 @@ var regularChain = &rules.Chain{Name: probeName}
 // probeQueue looks for nft's queue statement (module nft_queue).
 func probeQueue() (bool, error) { return probe(regularChain, &expr.Queue{Num: 0, Total: 1}) }
 
-// HasConnlimit tells whether the kernel can count connections in a rule (module nft_connlimit).
+// HasConnlimit reports whether the kernel can count connections in a rule (module nft_connlimit).
 func (k *Kernel) HasConnlimit() (bool, error) { return probe(regularChain, &expr.Connlimit{Count: 1}) }
 
-// HasLimit tells whether the kernel has nft's limit statement (module nft_limit).
+// HasLimit reports whether the kernel has nft's limit statement (module nft_limit).
 func (k *Kernel) HasLimit() (bool, error) {
 	return probe(regularChain, &expr.Limit{Type: expr.LimitTypePkts, Rate: 1, Unit: expr.LimitTimeSecond, Burst: 1})
 }

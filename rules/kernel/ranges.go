@@ -11,7 +11,7 @@ import (
 	"ftpvip/rules"
 )
 
-// isList tells whether a set is an interval set of single addresses. The kernel keeps such a set in a tree of
+// isList reports whether a set is an interval set of single addresses. The kernel keeps such a set in a tree of
 // ends: a range is an element for its first address, and one with NFT_SET_ELEM_INTERVAL_END for the address after
 // its last (net/netfilter/nft_set_rbtree.c). Ranges within a concatenation have both ends in one element.
 func isList(s *rules.Set) bool { return s.Interval && len(s.Key) == 1 }

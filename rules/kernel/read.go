@@ -17,7 +17,7 @@ import (
 	"ftpvip/rules"
 )
 
-// Read returns our table as the kernel has it, or nil where there is none. Rules are recognised by comparing
+// Read returns our table as the kernel has it, or nil if there is none. Rules are recognised by comparing
 // their expressions with those of want; what matches none of them is a foreign rule.
 func (k *Kernel) Read(want *rules.Ruleset) (*rules.Ruleset, error) {
 	t, err := k.begin()
@@ -192,7 +192,7 @@ const (
 	readPause = 5 * time.Millisecond
 )
 
-// consistent tells whether no key stands there twice.
+// consistent reports whether no key stands there twice.
 func consistent(elements []rules.Element) bool {
 	seen := make(map[string]struct{}, len(elements))
 	for i := range elements {

@@ -59,7 +59,7 @@ func attributesOf(s *rules.Set) attributes {
 	return a
 }
 
-// isMeter tells whether a set holds what limits count: nobody asks for its elements.
+// isMeter reports whether a set holds what limits count: nobody asks for its elements.
 func isMeter(s *rules.Set) bool { return s.Dynamic != nil && !s.IsMap() }
 
 func isVerdict(s *rules.Set) bool { return slices.Equal(s.Data, []rules.Type{rules.Verdict}) }

@@ -34,7 +34,7 @@ type effect struct {
 	marks    []Mark
 }
 
-// matters tells whether it makes a difference that the rule matches.
+// matters reports whether it makes a difference that the rule matches.
 func (e *effect) matters() bool { return len(e.verdicts) > 0 }
 
 // registers is the kernel's scratch space for one rule.
@@ -255,7 +255,7 @@ func (s *Set) width() int {
 	return n
 }
 
-// find tells whether the set holds what a register holds, and which elements it may be.
+// find reports whether the set holds what a register holds, and which elements it may be.
 func (s *Set) find(r bits, at int) (in truth, hits []*Element) {
 	var catchAll *Element
 	for i := range s.Elements {

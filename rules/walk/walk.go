@@ -21,7 +21,7 @@ const (
 	IP6  Family = "ip6"
 )
 
-// sees tells whether chains of a table of family t see packets of family f.
+// sees reports whether chains of a table of family t see packets of family f.
 func (t Family) sees(f configs.Family) bool {
 	return t == INet || t == IP && f == configs.IPv4 || t == IP6 && f == configs.IPv6
 }
@@ -236,7 +236,7 @@ type reach struct {
 	guessed bool // the rule itself may match or not
 }
 
-// verdict adds what a verdict leads to, and tells whether the packet may come to the next rule.
+// verdict adds what a verdict leads to, and reports whether the packet may come to the next rule.
 func (w *walker) verdict(v Verdict, at Place, f *fate, by reach, depth int) (goesOn bool) {
 	switch v.Kind {
 	case Accept:

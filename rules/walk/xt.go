@@ -107,7 +107,7 @@ func xtConntrack(x *xt.ConntrackMtinfo2, p *Packet) truth {
 	return all
 }
 
-// anyBit tells whether one of the wanted bits is set.
+// anyBit reports whether one of the wanted bits is set.
 func anyBit(have, known, want uint32) truth {
 	switch {
 	case have&known&want != 0:
@@ -148,7 +148,7 @@ func xtTCP(x *xt.Tcp, p *Packet) truth {
 	return all
 }
 
-// portIn tells whether a port, 0 for an unknown one, lies in a range.
+// portIn reports whether a port, 0 for an unknown one, lies in a range.
 func portIn(p, first, last uint16) truth {
 	switch {
 	case first == 0 && last == 0xffff:

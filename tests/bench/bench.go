@@ -46,7 +46,7 @@ func measurements() []measurement {
 	return append(list, measurement{"packets", (*bench).packets})
 }
 
-// wants tells whether a measurement was asked for.
+// wants reports whether a measurement was asked for.
 func (o *options) wants(name string) bool { return o.only == nil || o.only.MatchString(name) }
 
 // run does everything. Its error is trouble with ftpvip itself or with the machine; what goes wrong with other peers
@@ -132,7 +132,7 @@ func (b *bench) tearDown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// contested tells whether several peers want to be the helper named ftp.
+// contested reports whether several peers want to be the helper named ftp.
 func (b *bench) contested() bool {
 	n := 0
 	for _, p := range b.peers {

@@ -89,7 +89,7 @@ func (b *board) fail(f figure, contestant string, err error) {
 	b.failed[c] = append(b.failed[c], err)
 }
 
-// value returns the median of the rounds. It is not ok where there is none, and for ftpvip where any round went wrong:
+// value returns the median of the rounds. It is not ok if there is none, and for ftpvip where any round went wrong:
 // the others have the benefit of the doubt.
 func (b *board) value(f figure, contestant string) (v float64, ok bool) {
 	c := cell{f.key, contestant}
@@ -129,7 +129,7 @@ func firstLine(err error) string {
 	return line
 }
 
-// sound tells whether nothing went wrong with ftpvip.
+// sound reports whether nothing went wrong with ftpvip.
 func (b *board) sound() bool {
 	for at := range b.failed {
 		if at.contestant == ftpvipKey {

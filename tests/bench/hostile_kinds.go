@@ -92,7 +92,7 @@ type attacker struct {
 	refill        time.Time
 }
 
-// pace gives the attacker its line's room for the time that has gone, and waits where there is none left.
+// pace gives the attacker its line's room for the time that has gone, and waits if there is none left.
 func (a *attacker) pace() {
 	if a.bytes <= 0 || a.writes <= 0 {
 		time.Sleep(time.Until(a.refill.Add(tick)))
@@ -171,7 +171,7 @@ func (r *raider) connect() (err error) {
 	return r.a.loop.add(r.fd, unix.EPOLLOUT, r)
 }
 
-// again opens the session anew.
+// again opens the session again.
 func (r *raider) again() {
 	if r.up {
 		r.up = false

@@ -17,7 +17,7 @@ const arrivals = 64
 // wrongError is returned beside a result: some replies named an address that the client should never see.
 type wrongError struct{ wrong, of int }
 
-// most tells whether that is so many that nothing was helped.
+// most reports whether that is so many that nothing was helped.
 func (e *wrongError) most() bool { return e.wrong > e.of/20 }
 
 // Error implements error.

@@ -11,7 +11,7 @@ func kernelHelper() kind {
 	return kind{
 		key: "kernel", title: "kernel's helper", rewrites: true, exclusive: true, optional: true, check: lab.NFT.Check,
 		on: func(ctx context.Context, p *peer) error {
-			// Where it is not a module it is there already, and where it is missing loading the rules says so.
+			// Where it is not a module it is there already, and if it is missing loading the rules says so.
 			_ = p.run(ctx, "modprobe", "nf_nat_ftp")
 			return p.lab.Firewall(p.helperTable(""))
 		},

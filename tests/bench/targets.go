@@ -101,7 +101,7 @@ func decide(text string, limit, value float64, measured, reached bool) target {
 	return t
 }
 
-// ran tells whether one took part.
+// ran reports whether one took part.
 func (b *board) ran(contestant string) bool {
 	for _, c := range b.contestants {
 		if c.Key == contestant {

@@ -21,7 +21,7 @@ func (f *farm) ip(t *testing.T, words ...string) string {
 	return r.Stdout
 }
 
-// bound tells whether an interface of the balancer has the VIP, in both families.
+// bound reports whether an interface of the balancer has the VIP, in both families.
 func (f *farm) bound(t *testing.T, dev string) bool {
 	t.Helper()
 	text := f.ip(t, "-o", "addr", "show", "dev", dev)

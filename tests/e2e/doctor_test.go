@@ -107,7 +107,7 @@ func (f *farm) cure(t *testing.T, fi finding) {
 	}
 }
 
-// TestDoctorHealthy wants no fault found where there is none.
+// TestDoctorHealthy wants no fault found if there is none.
 func TestDoctorHealthy(t *testing.T) {
 	lab.Require(t, lab.Curl)
 	for _, arm := range arms {

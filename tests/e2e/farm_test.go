@@ -189,7 +189,7 @@ func (f *farm) generation(t *testing.T) uint32 {
 	return g
 }
 
-// landing opens a session from an address and tells which server it reached.
+// landing opens a session from an address and returns which server it reached.
 func (f *farm) landing(t *testing.T, v *vip, from netip.Addr) string {
 	t.Helper()
 	banner, err := client.Greeting(t.Context(), f.Client, from, v.at(configs.FamilyOf(from)))

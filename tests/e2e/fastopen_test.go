@@ -54,7 +54,7 @@ func fastOpen(n *lab.Namespace, to netip.AddrPort, data string) (conn net.Conn, 
 	return conn, err
 }
 
-// tookSYNData tells whether a server's end of a connection took data out of the SYN.
+// tookSYNData reports whether a server's end of a connection took data out of the SYN.
 func tookSYNData(t *testing.T, c net.Conn) bool {
 	t.Helper()
 	raw, err := c.(*net.TCPConn).SyscallConn()

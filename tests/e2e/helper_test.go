@@ -112,7 +112,7 @@ func (f *farm) connects(t *testing.T, from netip.Addr, to netip.AddrPort) bool {
 	return reaches(t, f.Client, from, to)
 }
 
-// reaches tells whether a host can connect somewhere, without waiting long for it.
+// reaches reports whether a host can connect somewhere, without waiting long for it.
 func reaches(t *testing.T, n *lab.Namespace, from netip.Addr, to netip.AddrPort) bool {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)

@@ -12,7 +12,7 @@ import (
 	"ftpvip/tests/lab/script"
 )
 
-// pauses are the places of one dialogue at which the helper may be started anew. The dialogue waits at one of them.
+// pauses are the places of one dialogue at which the helper may be started again. The dialogue waits at one of them.
 type pauses struct {
 	at       int32 // which one; -1: none
 	passed   atomic.Int32

@@ -74,7 +74,7 @@ func TestHealthWatch(t *testing.T) {
 	}
 }
 
-// allOn tells whether the clients, one of each server, all land on one server now. A connection may be refused meanwhile.
+// allOn reports whether the clients, one of each server, all land on one server now. A connection may be refused meanwhile.
 func (f *farm) allOn(t *testing.T, v *vip, before map[netip.Addr]string, name string) bool {
 	t.Helper()
 	held := f.nft(t, "list", "map", "inet", "ftpvip", "slots4-embedded") + f.nft(t, "list", "map", "inet", "ftpvip", "slots6-embedded")

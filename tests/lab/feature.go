@@ -119,7 +119,7 @@ var beyond = map[Kernel][]Feature{
 	Stock: nil,
 }
 
-// Expected tells whether f should be there: then a missing f is a failure under FTPVIP_STRICT=1, and else only a
+// Expected reports whether f should be there: then a missing f is a failure under FTPVIP_STRICT=1, and else only a
 // reason to skip.
 func (f Feature) Expected() bool {
 	k := Kernel(os.Getenv("FTPVIP_KERNEL"))

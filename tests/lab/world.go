@@ -48,7 +48,7 @@ func Enter() error {
 	return nil
 }
 
-// Inside tells whether this process lives in a world that Enter made.
+// Inside reports whether this process lives in a world that Enter made.
 func Inside() bool { return os.Getenv(stageEnv) == stageInside }
 
 // Main is TestMain's body: it enters the world and runs the tests there. Without root the tests run outside, and

@@ -132,7 +132,7 @@ func login(ctx context.Context, l *lab.Lab, to netip.AddrPort) (*session, error)
 	return s, nil
 }
 
-// isDefault tells whether to is where a server connects to that was told nothing: the client's end of the control
+// isDefault reports whether to is where a server connects to that was told nothing: the client's end of the control
 // connection, in ProFTPD the port below it.
 func isDefault(to string, client net.Addr) bool {
 	at := client.(*net.TCPAddr).AddrPort()

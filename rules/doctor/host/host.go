@@ -65,7 +65,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// HasNetAdmin tells whether this process has CAP_NET_ADMIN.
+// HasNetAdmin reports whether this process has CAP_NET_ADMIN.
 func HasNetAdmin() (bool, error) {
 	b, err := os.ReadFile("/proc/self/status")
 	if err != nil {

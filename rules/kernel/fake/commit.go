@@ -104,7 +104,7 @@ func plain[T rules.Object](t *table, list *[]T, o T, name func(T) string, added 
 	return nil
 }
 
-// used tells whether a rule or an element refers to an object.
+// used reports whether a rule or an element refers to an object.
 func (t *table) used(ref rules.Reference) bool {
 	for _, c := range t.chains {
 		for _, r := range c.Rules {
@@ -128,7 +128,7 @@ func (t *table) used(ref rules.Reference) bool {
 	return false
 }
 
-// has tells whether an object is there that a rule or an element wants to refer to.
+// has reports whether an object is there that a rule or an element wants to refer to.
 func (t *table) has(ref rules.Reference) bool {
 	switch ref.Kind {
 	case rules.KindCTHelper:
@@ -216,7 +216,7 @@ func (t *table) elements(s *rules.Set, added bool) error {
 	return nil
 }
 
-// full tells whether a set has as many elements as it may.
+// full reports whether a set has as many elements as it may.
 func full(s *set) bool {
 	size := s.shape.Slots
 	if s.shape.Dynamic != nil {

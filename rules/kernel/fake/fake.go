@@ -86,7 +86,7 @@ func (k *Kernel) Restart() {
 	k.table, k.generation = nil, 0
 }
 
-// Text is the table as nft text, elements that rules add included; "" where there is none. Objects, sets and chains are in
+// Text is the table as nft text, elements that rules add included; "" if there is none. Objects, sets and chains are in
 // the order of their names: two texts are equal where the tables are, however each came to be.
 func (k *Kernel) Text() string {
 	k.mu.Lock()
@@ -123,7 +123,7 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// Exists tells whether our table is there.
+// Exists reports whether our table is there.
 func (c *Conn) Exists() (bool, error) {
 	c.k.mu.Lock()
 	defer c.k.mu.Unlock()

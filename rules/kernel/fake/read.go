@@ -6,7 +6,7 @@ import (
 	"ftpvip/rules"
 )
 
-// Read returns our table, or nil where there is none. What want does not have is returned as the kernel returns it: a set
+// Read returns our table, or nil if there is none. What want does not have is returned as the kernel returns it: a set
 // without types, and a rule with nothing but a description.
 func (c *Conn) Read(want *rules.Ruleset) (*rules.Ruleset, error) {
 	c.k.mu.Lock()
@@ -59,7 +59,7 @@ func known(s, want *rules.Set) *rules.Set {
 	return s
 }
 
-// sameShape tells whether two sets differ in nothing but their elements.
+// sameShape reports whether two sets differ in nothing but their elements.
 func sameShape(a, b *rules.Set) bool {
 	sameDynamic := a.Dynamic == b.Dynamic || a.Dynamic != nil && b.Dynamic != nil && *a.Dynamic == *b.Dynamic
 	return slices.Equal(a.Key, b.Key) && slices.Equal(a.Data, b.Data) && a.Interval == b.Interval && a.Slots == b.Slots && sameDynamic

@@ -1,4 +1,4 @@
-// Package client has FTP clients that run in a namespace of the lab: a small one of our own that tells which
+// Package client has FTP clients that run in a namespace of the lab: a small one of our own that returns which
 // addresses it saw, and curl and lftp.
 package client
 
@@ -23,7 +23,7 @@ const (
 	EPRT Mode = "EPRT" // RFC 2428, the client listens
 )
 
-// Active tells whether the server opens the data connection.
+// Active reports whether the server opens the data connection.
 func (m Mode) Active() bool { return m == PORT || m == EPRT }
 
 // Modes lists the modes that a family has: PASV and PORT can only name IPv4 addresses.

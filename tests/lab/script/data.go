@@ -36,7 +36,7 @@ func FreshPort() uint16 {
 	return uint16((firstHigh+n%highs)<<8 | (firstLow + n/highs%lows))
 }
 
-// Plausible tells whether FreshPort may have returned a port.
+// Plausible reports whether FreshPort may have returned a port.
 func Plausible(port uint16) bool {
 	high, low := port>>8, port&255
 	return high >= firstHigh && high < firstHigh+highs && low >= firstLow && low < firstLow+lows

@@ -106,7 +106,7 @@ func (e *End) AwaitEnd(ctx context.Context) (reset bool, err error) {
 	return false, err
 }
 
-// over tells whether nothing more will come.
+// over reports whether nothing more will come.
 func (e *End) over() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

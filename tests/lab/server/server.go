@@ -183,5 +183,5 @@ func (s *Server) Uploaded(name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(s.Root, UploadDir, name))
 }
 
-// Greets tells whether a greeting is this server's.
+// Greets reports whether a greeting is this server's.
 func (s *Server) Greets(banner string) bool { return strings.HasPrefix(banner, s.Name+" ") }
