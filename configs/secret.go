@@ -23,8 +23,7 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 // LogValue implements slog.LogValuer.
 func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
 
-// secretKey reports whether a key's value is nothing for the eyes of everybody who sees a message, also where the key is
-// misspelt.
+// secretKey reports whether the value of a key must be hidden in messages, even if the key is misspelt.
 func secretKey(key string) bool {
 	key = strings.ToLower(key)
 	return strings.Contains(key, "pass") && key != "passive_ports" && key != "password_file" || nearest(key, []string{"password"}) != ""

@@ -29,7 +29,7 @@ func (c *checker) addr(f field[string], use addrUse) netip.Addr {
 	}
 	a, err := netip.ParseAddr(f.val)
 	if err != nil {
-		c.at(f.pos, "is not an IP address", use.want, mend(f.val, use))
+		c.at(f.pos, "is not an IP address", use.want, addressRemedy(f.val, use))
 		return netip.Addr{}
 	}
 	if message, remedy := unfit(a, use); message != "" {
@@ -39,8 +39,8 @@ func (c *checker) addr(f field[string], use addrUse) netip.Addr {
 	return a
 }
 
-// mend says how to make an address of text that is none.
-func mend(text string, use addrUse) string {
+// addressRemedy says how to correct a text that is not an address.
+func addressRemedy(text string, use addrUse) string {
 	if p, err := netip.ParsePrefix(text); err == nil {
 		return "write it without the prefix length: " + p.Addr().String()
 	}

@@ -68,7 +68,7 @@ type (
 		Family         configs.Family
 		Clients, Ports string
 	}
-	// MatchUntagged matches packets of all sockets but those of health checks, whose way is no client's.
+	// MatchUntagged excludes packets of health-check sockets, which must not create affinity.
 	MatchUntagged struct{}
 	// Remember writes the packet's destination, or the port of it, to the map's element for the client. One that
 	// is there already stays, and its time begins again.

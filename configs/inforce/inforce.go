@@ -83,7 +83,7 @@ func (r Record) Apply(next Applied, hadTable bool, pending *Pending) Record {
 	return after
 }
 
-// RollBack is the record after a way back; a second one goes forth again.
+// RollBack is the record after a rollback; a second rollback undoes the first.
 func (r Record) RollBack(now time.Time) Record {
 	return Record{Current: r.Previous, Previous: r.Current, PreviousKnown: r.Current != nil, RolledBack: stamp(now)}
 }

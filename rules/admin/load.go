@@ -21,7 +21,7 @@ func Load(dir string) (f File, warnings []string, err error) {
 		return File{}, nil, nil
 	case errors.As(err, &broken):
 		return File{}, []string{fmt.Sprintf("admin state %s is of no use: NO BACKEND IS DRAINED OR DISABLED, and weights are "+
-			"those of the configuration; mend the file, or decide again with drain, disable and weight, which keeps it as %s: %v",
+			"those of the configuration; fix the file, or decide again with drain, disable and weight, which keeps it as %s: %v",
 			stateFile.Path(dir), stateFile.CorruptName(), broken.Err)}, nil
 	case err != nil:
 		return File{}, nil, err

@@ -125,7 +125,7 @@ func TestApplyTwiceWritesNothing(t *testing.T) {
 	}
 }
 
-// Whatever somebody does to our table, diff names it and apply mends it.
+// Whatever somebody does to our table, diff shows it and apply restores it.
 func TestMending(t *testing.T) {
 	tests := []struct {
 		name, nft string

@@ -242,7 +242,7 @@ func brokenHosts() []broken {
 	}
 }
 
-// TestDoctorCures breaks hosts, one way each, and mends them by what doctor prints.
+// TestDoctorCures breaks hosts, one way each, and fixes them with the commands that doctor prints.
 func TestDoctorCures(t *testing.T) {
 	lab.Require(t, lab.Curl)
 	for _, b := range brokenHosts() {
@@ -260,13 +260,13 @@ func TestDoctorCures(t *testing.T) {
 			if b.breaks && f.fetch(t, f.vips[0], b.family, b.mode, 3) == nil {
 				t.Fatal("nothing broke")
 			}
-			f.mend(t, b.want...)
+			f.fix(t, b.want...)
 		})
 	}
 }
 
-// mend finds faults of these kinds, cures them and finds them gone.
-func (f *farm) mend(t *testing.T, want ...string) {
+// fix wants doctor to find faults of these kinds, runs its remedies, and wants them gone.
+func (f *farm) fix(t *testing.T, want ...string) {
 	t.Helper()
 	f.treat(t, want)
 	for _, fi := range f.diagnosis(t) {
@@ -289,7 +289,7 @@ func (f *farm) treat(t *testing.T, want []string) {
 	}
 	for _, fi := range found {
 		if slices.Contains(want, fi.ID) {
-			t.Logf("%s: %s\nwhy: %s\nmend: %s", fi.ID, fi.What, fi.Why, strings.Join(fi.Remedy, "\n      "))
+			t.Logf("%s: %s\nwhy: %s\nfix: %s", fi.ID, fi.What, fi.Why, strings.Join(fi.Remedy, "\n      "))
 			f.cure(t, fi)
 		} else if fi.Severity != "note" {
 			t.Errorf("another finding: %+v", fi)
@@ -319,7 +319,7 @@ func TestDoctorHelperDown(t *testing.T) {
 	if f.fetch(t, f.vips[0], configs.IPv4, client.PASV, 3) == nil {
 		t.Fatal("nothing broke")
 	}
-	f.mend(t, "helper-down")
+	f.fix(t, "helper-down")
 }
 
 // TestDoctorVIPNotHere takes a VIP that lies in a network of the balancer off it.
@@ -338,7 +338,7 @@ func TestDoctorVIPNotHere(t *testing.T) {
 			t.Fatal("nothing broke")
 		}
 	}
-	f.mend(t, "vip-not-local")
+	f.fix(t, "vip-not-local")
 }
 
 // TestDoctorBypass has backends answer clients by another router.

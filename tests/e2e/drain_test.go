@@ -233,7 +233,7 @@ func between(s, from, to string) string {
 }
 
 // TestChangedByOthers changes our table as somebody else might. diff names each change, status says that there is
-// one, and apply mends it.
+// one, and apply restores it.
 func TestChangedByOthers(t *testing.T) {
 	f := newFarm(t, arrangement{})
 	for _, tc := range []struct {

@@ -126,7 +126,7 @@ func TestBesideNFTables(t *testing.T) {
 	}
 	load(debianConf)
 	f.breaks(t)
-	f.mend(t, "table-missing", "firewall-control", "firewall-related")
+	f.fix(t, "table-missing", "firewall-control", "firewall-related")
 
 	load(debianConf)
 	load(recipe(t, "nft"))
@@ -149,7 +149,7 @@ func TestBesideUFW(t *testing.T) {
 	shell(t, f.Balancer, "ufw --force enable")
 	f.breaks(t)
 	f.sameAdvice(t, recipe(t, "ufw"))
-	f.mend(t, "firewall-control")
+	f.fix(t, "firewall-control")
 	shell(t, f.Balancer, "ufw reload")
 	f.exits(t, 0, "diff")
 	f.well(t)
@@ -181,7 +181,7 @@ func TestBesideDocker(t *testing.T) {
 				"--host", "unix://"+dir+"/sock", "--storage-driver", "vfs")
 			f.breaks(t)
 			if way == "doctor" {
-				f.mend(t, "firewall-control", "firewall-related")
+				f.fix(t, "firewall-control", "firewall-related")
 				return
 			}
 			shell(t, f.Balancer, recipe(t, "docker"))
