@@ -19,7 +19,7 @@ func (s *Session) feed(dir Direction, t *stream) {
 		if s.tlsLine(dir, t) {
 			return
 		}
-		if dir == FromClient && s.offered && t.mode == lineRead {
+		if dir == FromClient && t.mode == lineRead && (s.offered || s.eager(t)) {
 			s.asCipher(t)
 		}
 		i := bytes.IndexByte(t.orig[t.scanned:], '\n')
@@ -30,6 +30,13 @@ func (s *Session) feed(dir Direction, t *stream) {
 		s.endLine(dir, t, t.scanned+i+1)
 	}
 	t.decided = len(t.orig)
+}
+
+// eager reports whether the client, without waiting for the answer to AUTH, sends what looks like TLS. The server may read it
+// as such, and the rest as commands.
+func (s *Session) eager(t *stream) bool {
+	s.hasty = s.pending.has(awaitAUTH) && (s.hasty || t.line < len(t.orig) && tlsByte(t.orig[t.line]))
+	return s.hasty
 }
 
 // asCipher takes the client's line for one of what looks like TLS. It may have begun before, and read otherwise.

@@ -34,6 +34,7 @@ type Session struct {
 	looks    [2]bool       // a direction looks like TLS
 	accepted bool          // AUTH was
 	offered  bool          // it was, or so it looks, and the server has not begun TLS
+	hasty    bool          // what looks like TLS has come before the answer to AUTH
 	opaque   bool
 	closing  bool // opaque from the current line on
 }

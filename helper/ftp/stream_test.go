@@ -283,3 +283,37 @@ func TestServerHasMore(t *testing.T) {
 		t.Errorf("%q went on", got)
 	}
 }
+
+// TestTLSBeforeAnswer: a client that does not wait for the answer to AUTH may have the server take its bytes for TLS, give up,
+// and read the rest of a line as a command.
+func TestTLSBeforeAnswer(t *testing.T) {
+	for _, rest := range []string{"\x16\x03\x03\x00\x04abcdPORT 10,2,1,12,8,174\r\n", "\x16\x03\x03\x00\x06a\nbcdxPORT 10,2,1,12,8,174\r\n"} {
+		w := greeted(t, ends4(), Policy{})
+		w.client("AUTH TLS\r\n")
+		w.client(rest)
+		if got := w.toBackend(); bytes.Contains([]byte(got), []byte("10,2")) {
+			t.Errorf("%q went on", got)
+		}
+	}
+	w := greeted(t, ends4(), Policy{})
+	w.client("AUTH TLS\r\n")
+	w.server("500 what?\r\n")
+	w.toBackend()
+	w.client("PORT 203,0,113,9,195,80\r\n")
+	if got := w.toBackend(); got != "PORT 203,0,113,9,195,80\r\n" {
+		t.Errorf("after AUTH was refused: %q", got)
+	}
+}
+
+// TestVerbAcrossAnswers: a verb has gone on when the server, having accepted AUTH, answers in the clear, and accepts another one.
+func TestVerbAcrossAnswers(t *testing.T) {
+	w := greeted(t, ends4(), Policy{})
+	w.client("AUTH TLS\r\nAUTH TLS\r\nAUTH TLS\r\nPORT ")
+	w.server("234 go on\r\n")
+	w.server("431 not TLS\r\n")
+	w.server("234 go on\r\n")
+	w.client("10,2,1,12,8,174\r\n")
+	if got := w.toBackend(); bytes.Contains([]byte(got), []byte("10,2")) {
+		t.Errorf("%q went on", got)
+	}
+}

@@ -32,7 +32,12 @@ func (s *Session) noTLS() {
 	if t.holds() {
 		s.letGo(FromClient, t)
 	}
+	if t.mode == lineRead {
+		t.watchAll(t.orig[t.line:])
+	}
+	seen := t.watched() // a verb that has gone on
 	t.nextLine(len(t.orig), false)
+	t.hitch().seen = seen
 	t.decided = len(t.orig)
 }
 
