@@ -58,7 +58,7 @@ type Disabled struct {
 	reset.Ended
 }
 
-// Strangers says which commands remove decisions about backends that the configuration does not have.
+// UnknownBackends says which commands remove decisions about backends that the configuration does not have.
 func UnknownBackends(cfg *configs.Config, f admin.File) []string {
 	list := []string{}
 	for _, ref := range f.Unknown(cfg) {
