@@ -208,11 +208,11 @@ func (s *sim) check() {
 	}
 }
 
-// slowAndObscured reports whether a part of a line may become an active verb with bytes in it that servers differ about: if
-// the line comes slowly, it is spoilt from there.
+// slowAndObscured reports whether a part of a line may become an active verb with bytes in it that servers differ about, or
+// behind blanks, which some skip: if the line comes slowly, it is spoilt from there.
 func slowAndObscured(line []byte) bool {
 	for k := 1; k < len(line); k++ {
-		if !graphic(line[:k]) && mayBeActive(line[:k]) {
+		if (!graphic(line[:k]) || line[0] == ' ') && mayBeActive(line[:k]) {
 			return true
 		}
 	}
