@@ -6,13 +6,13 @@ import (
 	"ftpvip/rules/admin"
 )
 
-// Known is what is known of the backends besides the configuration: what checks found, and what an admin decided.
+// Known is the state of the backends: the results of checks, and the decisions of an admin.
 type Known struct {
 	Health File
 	Admin  admin.File
 }
 
-// State is that as the rules want it.
+// State converts it for package rules.
 func (k Known) State(cfg *configs.Config) rules.State {
 	decided := k.Admin.State()
 	out := func(ref configs.Ref) bool { return decided[ref].Mode != rules.Enabled }

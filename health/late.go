@@ -6,8 +6,8 @@ import (
 	"ftpvip/configs"
 )
 
-// Expected is how old the last round may be before something is wrong: a round may be missed, also by a timer that does
-// not keep to the intervals of cfg, and take its time. 0 where cfg has no checks.
+// Expected is how old the last round may be before something is wrong. One round may be missed, and the timer may not match the
+// intervals of cfg. 0 if cfg has no checks.
 func Expected(cfg *configs.Config) time.Duration {
 	var most time.Duration
 	for i := range cfg.Pools {

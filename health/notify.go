@@ -18,8 +18,8 @@ const (
 	notifyParallel = 16
 )
 
-// Notify runs the pools' notify commands, one for each change of status that no admin has made void, several at a time
-// and none longer than NotifyTime after the call. It returns one note for each event, "" where nothing was to do.
+// Notify runs the pools' notify commands, one for each change of status of a backend that is not drained or disabled, several at
+// a time. All end NotifyTime after the call at the latest. It returns one note for each event, "" if nothing was to do.
 func Notify(ctx context.Context, cfg *configs.Config, events []judge.Event) []string {
 	ctx, cancel := context.WithTimeout(ctx, NotifyTime)
 	defer cancel()

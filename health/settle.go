@@ -8,9 +8,8 @@ import (
 	"ftpvip/health/probe"
 )
 
-// Settle judges what was found: next is prev brought up to date, report says what was found, and events are the changes
-// that somebody may want to hear of. next holds the backends of cfg only. Backends that were not looked at stay as they
-// were. It is pure: the time is that of the look.
+// Settle judges the findings. next is the new state of the backends of cfg, report describes the findings, and events are the
+// changes. Backends that were not looked at stay as they were. It is pure: the time is that of the look.
 func Settle(cfg *configs.Config, prev File, found Found, o Options) (next File, report Report, events []judge.Event) {
 	o = o.withDefaults()
 	round := judge.Round{

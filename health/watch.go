@@ -18,8 +18,8 @@ const idle = time.Second
 // maxWaiting is how many results of a backend may wait until they are judged. Of more, the oldest are given up.
 const maxWaiting = 32
 
-// Watch looks at every backend at its interval, until ctx ends. A backend that does not answer holds up nobody else, and
-// neither does Found: what is found while it works waits for its next call.
+// Watch looks at every backend at its interval, until ctx ends. Neither a backend that does not answer nor a slow Found delays
+// others: what is found while Found runs waits for its next call.
 type Watch struct {
 	Options
 	Config func() *configs.Config // asked before each look

@@ -7,8 +7,8 @@ import (
 	"ftpvip/configs"
 )
 
-// AffinityMax is how many clients of one family a pool remembers. Those who come when it is full are spread by the
-// scheduler, each connection again.
+// AffinityMax is how many clients of one family a pool remembers. If the map is full, the scheduler decides for each connection
+// of further clients.
 const AffinityMax = 65536
 
 // Affinity names the maps that remember on which backend a client of a pool is. There are two of them, client
@@ -27,8 +27,8 @@ func affinity(p *configs.Pool, f configs.Family) (a Affinity, clients, ports *Se
 	return a, clients, ports
 }
 
-// forget deletes the clients that are remembered on a backend that holds no slots. All others are left alone: what
-// the kernel has learnt is no configuration.
+// forget deletes the clients of a backend that holds no slots. All others stay: what the kernel has learnt is not
+// configuration.
 func (p *Plan) forget(have, want *Ruleset) {
 	for _, a := range want.Affinity {
 		clients, ports := have.Set(a.Clients), have.Set(a.Ports)
@@ -59,7 +59,7 @@ func (p *Plan) forget(have, want *Ruleset) {
 	}
 }
 
-// timeText is a time in nft's words.
+// timeText is a time in nft's syntax.
 func timeText(d time.Duration) string { return fmt.Sprintf("%ds", d/time.Second) }
 
 type (

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// settle turns the base table into one of members alone, by their weights in force, with as few moves as possible:
-// who is no member gives up all its slots, a member what it has above its share, and who has less than its share
-// gets them, each slot by rendezvous. Where all members have their configured weights, none of them gives up a slot
-// for a difference of rounding: losing a backend moves nobody else's clients.
+// settle turns the base table into one of members only, by their weights in force, with as few moves as possible. A backend that
+// is not a member gives up all its slots, a member those above its share; backends below their share get them, each slot by
+// rendezvous hashing. If all members have their configured weights, none gives up a slot because of rounding: losing a backend
+// moves only its own clients.
 func settle(table []int, candidates []candidate) {
 	lack := shares(len(table), candidates)
 	held := holdings(table, len(candidates))
@@ -34,7 +34,7 @@ func settle(table []int, candidates []candidate) {
 			if !c.member || lack[i] <= 0 {
 				continue
 			}
-			if score := liking(c.id, slot); heir < 0 || score > best {
+			if score := score(c.id, slot); heir < 0 || score > best {
 				heir, best = i, score
 			}
 		}
@@ -43,9 +43,9 @@ func settle(table []int, candidates []candidate) {
 	}
 }
 
-// warmUp takes slots from the backends in slow start, so that each keeps the part of its slots that its weight in
-// force is worth. A backend gives its slots away in an order of its own, and to whom each goes depends on those
-// before it only: so while its start goes on, slots move to it and between nobody else.
+// warmUp takes slots from the backends in slow start, so that each keeps the part that its weight in force allows. Each backend
+// gives its slots away in a fixed order, and the receiver of a slot depends only on earlier ones: so during a slow start, slots
+// move only to that backend.
 func warmUp(table []int, candidates []candidate) {
 	top := 0 // after an outage everybody starts: then the furthest count as started
 	for _, c := range candidates {
@@ -91,14 +91,14 @@ func warmUp(table []int, candidates []candidate) {
 	}
 }
 
-// poorer reports whether candidate i is to have the next slot rather than j: who has less for its weight
-// (Sainte-Laguë's divisors), by rendezvous among equals.
+// poorer reports whether candidate i gets the next slot rather than j: the one with less for its weight (Sainte-Laguë's
+// divisors), by rendezvous hashing among equals.
 func poorer(count []int, candidates []candidate, slot, i, j int) bool {
 	a, b := (2*count[i]+1)*candidates[j].now, (2*count[j]+1)*candidates[i].now
 	if a != b {
 		return a < b
 	}
-	return liking(candidates[i].id, slot) > liking(candidates[j].id, slot)
+	return score(candidates[i].id, slot) > score(candidates[j].id, slot)
 }
 
 // holdings lists the slots of each candidate.
@@ -113,12 +113,12 @@ func holdings(table []int, candidates int) [][]int {
 // inOrder is the order in which a backend gives up slots, the same on every box.
 func inOrder(id uint64, held []int) []int {
 	order := slices.Clone(held)
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(liking(id, a), liking(id, b)) })
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(score(id, a), score(id, b)) })
 	return order
 }
 
-// liking is how much a backend is drawn to a slot: the score of rendezvous hashing.
-func liking(id uint64, slot int) uint64 { return mix(id ^ uint64(slot)) }
+// score is the score of a backend for a slot in rendezvous hashing.
+func score(id uint64, slot int) uint64 { return mix(id ^ uint64(slot)) }
 
 // shares apportions the slots to the members by weight in force, by largest remainder; the sum is always all
 // slots.

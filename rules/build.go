@@ -6,7 +6,7 @@ import (
 	"ftpvip/configs"
 )
 
-// Build makes the table that the configuration and the state ask for. Carrier is the name of the conntrack
+// Build returns the table for a configuration and a state. Carrier is the name of the conntrack
 // helper in the kernel that control connections carry: CTHelperName or SaneHelperName.
 func Build(cfg *configs.Config, state State, carrier string) *Ruleset {
 	r := &Ruleset{}
@@ -25,8 +25,8 @@ func Build(cfg *configs.Config, state State, carrier string) *Ruleset {
 	return r
 }
 
-// BuildSlots makes what a change of these backends' state can change, and nothing else of the table: the slot tables
-// of their pools and of pools that fall back on these, with the clients that they remember. No backends are all of them.
+// BuildSlots returns the part of the table that a change of these backends' state can change: the slot tables of their pools
+// and of pools that fall back on these, with their clients. No backends stands for all.
 func BuildSlots(cfg *configs.Config, state State, backends []configs.Ref) *Ruleset {
 	r := &Ruleset{}
 	for i := range cfg.Pools {
@@ -183,8 +183,8 @@ func sourceGroups(cfg *configs.Config, f configs.Family) []Element {
 	return groups
 }
 
-// inspectChains make the packets of control connections wait for the helper. They stand apart so that other
-// packets of the host pass with one look-up.
+// inspectChains queue the packets of control connections for the helper. They are separate chains, so that other packets of the
+// host pass with one look-up.
 func inspectChains(cfg *configs.Config) []*Chain {
 	first := cfg.Helper.FirstQueue
 	last := first + uint16(cfg.Helper.Queues-1) // validated: 1..64

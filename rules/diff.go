@@ -2,7 +2,7 @@ package rules
 
 import "slices"
 
-// Diff says what turns have into want. A nil have is a missing table.
+// Diff returns the plan that turns have into want. A nil have is a missing table.
 func Diff(have, want *Ruleset) *Plan {
 	p := &Plan{}
 	switch {

@@ -99,8 +99,7 @@ func (g *guardian) guard() {
 	g.Chains = append(g.Chains, chain)
 }
 
-// refillTime is how long a client has to be quiet until its burst is whole again; then nothing is lost by
-// forgetting it.
+// refillTime is how long a client must be quiet until its full burst is available again; then its element can be deleted.
 func refillTime(l configs.Limits) time.Duration {
 	return time.Duration(l.Burst/l.NewPerSecond+2) * time.Second
 }

@@ -2,9 +2,8 @@ package rules
 
 import "ftpvip/configs"
 
-// A backend that is a client of a VIP may get another backend of its own network, or itself. In two-arm mode the
-// answer would go to it directly, past this host, and be refused. So such clients are hidden behind this host's
-// address, as those of one-arm pools are.
+// A backend that is a client of a VIP may be sent to another backend of its own network, or to itself. In two-arm mode the reply
+// would go to it directly, past this host, and be refused. So such clients are masqueraded, like those of one-arm pools.
 
 // hairpinSets lists the backends of two-arm pools, and the addresses of the VIPs, of one family.
 func hairpinSets(cfg *configs.Config, f configs.Family) []*Set {

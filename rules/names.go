@@ -1,5 +1,5 @@
 // Package rules builds the kernel table of ftpvip from a configuration and the state of its backends,
-// renders it as nft text and says what stands between it and another one. It is pure: no I/O, no clock.
+// renders it as nft text and compares it with another one. It is pure: no I/O, no clock.
 // Package rules/kernel carries the result to the kernel.
 package rules
 
@@ -48,9 +48,9 @@ const (
 	stemInspect = "inspect"
 )
 
-// OpaqueLabel is the bit of the conntrack labels that the helper sets on a control connection that it cannot
-// read, after AUTH TLS. There packets that begin like a TLS record need no queueing; on others they do, for else
-// anybody could hide a command behind such a byte.
+// OpaqueLabel is the bit of the conntrack labels that the helper sets on a control connection that it cannot read, after AUTH
+// TLS. Packets of such connections that begin like a TLS record are not queued. On other connections they are, otherwise a client
+// could hide a command behind such a byte.
 const OpaqueLabel = 115
 
 // chainLabels is a regular chain that nothing goes to: see labelsChain.

@@ -8,7 +8,7 @@ import (
 	"ftpvip/configs"
 )
 
-// priorityOffload is after the host's own filter chains: what they drop must not get past them from then on.
+// priorityOffload is after the host's own filter chains, so that a dropped connection is never offloaded.
 const priorityOffload = priorityControl
 
 // Flowtable takes packets of known connections from one device to the other past all chains
@@ -36,7 +36,7 @@ func NewFlowtable(name string, devices []string) Flowtable {
 type (
 	// MatchExpected matches connections that an expectation announced: data connections, and never control ones.
 	MatchExpected struct{}
-	// FlowAdd lets the flowtable have the connection from now on.
+	// FlowAdd moves the connection to the flowtable.
 	FlowAdd struct{ Flowtable string }
 )
 
@@ -52,7 +52,7 @@ func (s FlowAdd) Text() string { return "flow add @" + s.Flowtable }
 // Needs implements Statement.
 func (s FlowAdd) Needs() Needs { return uses(KindFlowtable, s.Flowtable) }
 
-// addOffload adds what VIPs with `offload: flowtable` need, where there are any.
+// addOffload adds what VIPs with `offload: flowtable` need, if any.
 func (r *Ruleset) addOffload(cfg *configs.Config) {
 	if !cfg.Offloads() {
 		return

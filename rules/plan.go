@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Plan is what turns one table into another: operations in the order in which one transaction carries them out. What
-// refers goes before what it refers to, and comes after it.
+// Plan turns one table into another: operations in the order of one transaction. An object that refers to another is deleted
+// before it, and added after it.
 type Plan struct{ Operations []Operation }
 
 // Operation adds or deletes one object.
@@ -129,7 +129,7 @@ func (p *Plan) Elements() (deleted, added int) {
 	return deleted, added
 }
 
-// Forgets reports whether the plan deletes what the kernel learnt, and may have forgotten meanwhile.
+// Forgets reports whether the plan deletes elements that the kernel added, and may have expired since then.
 func (p *Plan) Forgets() bool {
 	return slices.ContainsFunc(p.Operations, func(o Operation) bool {
 		e, ok := o.Object.(Elements)

@@ -80,7 +80,7 @@ func (e Elements) text(b *strings.Builder, verb Verb) {
 	}
 }
 
-// elementsText lists elements by set, so that what goes and what comes for a key stand together.
+// elementsText lists elements by set, so that deleted and added elements of a key are next to each other.
 func elementsText(b *strings.Builder, operations []Operation) {
 	come := map[string]Elements{}
 	for _, o := range operations {

@@ -2,10 +2,10 @@ package rules
 
 import "ftpvip/configs"
 
-// Where conntrack has lost its table (`conntrack -F`, a restart without conntrackd) and the server speaks first, it picks
-// the control connection up in the wrong direction: the backend opened it, and a source group gives it the VIP as its source.
-// Both ends go on, so the helper has to read it. Such an entry is known by its original source, and by the translation:
-// without one the packets reach the client from an address that it does not know, and it refuses them.
+// If conntrack has lost its table (`conntrack -F`, a restart without conntrackd) and the server speaks first, it picks up the
+// control connection in the wrong direction: as if the backend had opened it, with the VIP as its source by a source group. Both
+// ends continue, so the helper must read it. Such an entry is recognised by its original source and by the translation: without
+// one, the packets reach the client from an unknown address, and the client refuses them.
 
 // serverSet lists the servers of VIPs with application ftp-control.
 func serverSet(cfg *configs.Config, f configs.Family) *Set {

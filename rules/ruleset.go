@@ -51,7 +51,7 @@ type CTHelper struct {
 	Type   string // name of the conntrack helper in the kernel: the carrier
 }
 
-// Counter is a named counter. Its figures are no part of the ruleset: they stay through every change of rules.
+// Counter is a named counter. Its values are not part of the ruleset: they survive every change of rules.
 type Counter struct{ Name string }
 
 // Type is the type of one component of a set's key or data.
@@ -118,7 +118,7 @@ func (s *Set) sameShape(o *Set) bool {
 }
 
 // Element is one element of a set. The strings hold the very bytes of the kernel's registers, each component
-// padded to 4 bytes: so elements compare with ==, sort, and cross the kernel's border as they are.
+// padded to 4 bytes: so elements can be compared with ==, sorted, and sent to the kernel as they are.
 type Element struct {
 	Key  string
 	End  string // last key of a range; equal to Key for one key of an interval set, "" in other sets
@@ -201,7 +201,7 @@ type Chain struct {
 	Rules []Rule
 }
 
-// sameHook reports whether two chains hang at the same place.
+// sameHook reports whether two chains have the same hook and priority.
 func (c *Chain) sameHook(o *Chain) bool {
 	if c.Base == nil || o.Base == nil {
 		return c.Base == o.Base

@@ -7,7 +7,7 @@ import (
 	"ftpvip/configs"
 )
 
-// Serving says who holds the slots of a pool in one family.
+// Serving says which backends hold the slots of a pool in one family.
 type Serving struct {
 	Pool    *configs.Pool // whose members they are: the pool itself, or a fallback; nil where nobody serves
 	Tiers   [2]int        // the lowest and the highest tier that serves
@@ -17,12 +17,12 @@ type Serving struct {
 	Fit, Need int // of the pool whose clients they are: its own members, were it alone, and how many are a quorum
 }
 
-// Serving picks who serves the clients of pool p in family f.
+// Serving selects the backends that serve the clients of pool p in family f.
 //
 // Members are added tier by tier, the lowest first, until there are min_members: so with the default of one, the
 // lowest tier with a member serves, and with more, the next tier helps where one has too few. Where all tiers
-// together have too few, the fallback is asked in the same way, then its fallback. Where no pool of the chain has
-// its quorum, what is left serves, of the first pool that has anything left: a server too few is better than none.
+// together have too few, the fallback is tried in the same way, then its fallback. If no pool of the chain has its quorum, the
+// remaining members of the first pool that has any serve: too few servers are better than none.
 //
 // Only backends with an address of the family count, and a family has its quorum when all its backends are members.
 func (s State) Serving(p *configs.Pool, f configs.Family) Serving {

@@ -63,7 +63,7 @@ func fill(scheduler configs.Scheduler, slots int, candidates []candidate) []int 
 	return table
 }
 
-// weights lists what the candidates' shares are in proportion to: 0 for those who are no members.
+// weights are those of the candidates: 0 for one that is not a member.
 func weights(candidates []candidate) []int {
 	list := make([]int, len(candidates))
 	for i, c := range candidates {
@@ -74,8 +74,8 @@ func weights(candidates []candidate) []int {
 	return list
 }
 
-// interleave is smooth weighted round-robin: each turn everybody earns its weight (0: nobody), the richest gets the
-// slot and pays the sum of the weights. Shares are exact to one slot, and nobody is served in bursts.
+// interleave is smooth weighted round-robin: in each turn every candidate's credit grows by its weight, the one with the most
+// credit gets the slot, and its credit drops by the sum of the weights. Shares are exact to one slot, without bursts.
 func interleave(slots int, weights []int) []int {
 	table := make([]int, slots)
 	credit := make([]int, len(weights))

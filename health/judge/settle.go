@@ -63,7 +63,7 @@ func (r Round) judge(pool *configs.Pool, ref configs.Ref, prev State) Verdict {
 	return v
 }
 
-// Stale reports whether a state says nothing any more: with the check none nobody would ever look at a backend that is down.
+// Stale reports whether a state is obsolete: with check none, a backend that is down would never be looked at again.
 func (s State) Stale(check configs.Check) bool { return check == configs.CheckNone && !s.Member() }
 
 // admitted notes whether an admin lets the backend serve.
@@ -77,7 +77,7 @@ func (s State) admitted(in bool, round time.Time) State {
 	return s
 }
 
-// protect lets the backends that were members last stay so, where the pool wants that and nobody else is left.
+// protect keeps the last members of a pool, if the pool wants that (keep-last) and no other member is left.
 func protect(pool *configs.Pool, prev map[configs.Ref]State, verdicts map[configs.Ref]Verdict, out map[configs.Ref]string) {
 	serves := false
 	for _, ref := range refs(pool) {

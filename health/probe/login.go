@@ -6,7 +6,7 @@ import (
 	"ftpvip/health/judge"
 )
 
-// FTPLogin is the probe of the check "ftp-login": a user gets in, and the session answers TYPE and PWD.
+// FTPLogin is the probe of the check "ftp-login": a user can log in, and TYPE and PWD are answered.
 func FTPLogin(ctx context.Context, t Target) judge.Result {
 	return inSession(ctx, t, func(s *session) error {
 		if err := s.login(); err != nil {

@@ -54,7 +54,7 @@ func Builtin() Set {
 	}
 }
 
-// trouble is a failed result as an error, for the parts of a probe that have other things to return.
+// trouble is a failed result as an error, for functions of a probe that return other values.
 type trouble struct{ judge.Result }
 
 // Error implements error.

@@ -68,7 +68,7 @@ func decode(data []byte, names map[uint32]string) (Held, bool) {
 	return h, h.Addr.IsValid() && h.Interface != ""
 }
 
-// Apply carries a plan out. undo brings back what was before, also what a failed Apply did of it.
+// Apply carries out a plan. undo restores the state before, also after an Apply that failed half-way.
 func Apply(p Plan) (undo func() error, err error) {
 	var added, deleted []Address
 	undo = func() error {
@@ -111,7 +111,7 @@ func add(a Address) error {
 		info = binary.NativeEndian.AppendUint32(info, math.MaxUint32) // valid for ever
 		attributes = append(attributes, netlink.Attribute{Type: unix.IFA_CACHEINFO, Data: append(info, make([]byte, 8)...)})
 	}
-	err := tell(unix.RTM_NEWADDR, netlink.Create|netlink.Excl, a, attributes)
+	err := send(unix.RTM_NEWADDR, netlink.Create|netlink.Excl, a, attributes)
 	switch {
 	case errors.Is(err, unix.EACCES) && a.Addr.Is6():
 		return fmt.Errorf("adding address %s: IPv6 is off on %s; see `sysctl net.ipv6.conf.%s.disable_ipv6`", a, a.Interface, a.Interface)
@@ -123,7 +123,7 @@ func add(a Address) error {
 
 // remove removes an address; one that is gone already is no error.
 func remove(a Address) error {
-	err := tell(unix.RTM_DELADDR, 0, a, []netlink.Attribute{{Type: unix.IFA_LOCAL, Data: a.Addr.AsSlice()}})
+	err := send(unix.RTM_DELADDR, 0, a, []netlink.Attribute{{Type: unix.IFA_LOCAL, Data: a.Addr.AsSlice()}})
 	if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, errNoInterface) {
 		return fmt.Errorf("deleting address %s: %w", a, err)
 	}
@@ -132,8 +132,8 @@ func remove(a Address) error {
 
 var errNoInterface = errors.New("there is no interface of that name; see `ip link`")
 
-// tell sends a message about one address.
-func tell(kind netlink.HeaderType, flags netlink.HeaderFlags, a Address, attributes []netlink.Attribute) error {
+// send sends a message about one address.
+func send(kind netlink.HeaderType, flags netlink.HeaderFlags, a Address, attributes []netlink.Attribute) error {
 	link, err := net.InterfaceByName(a.Interface)
 	if err != nil {
 		return errNoInterface
