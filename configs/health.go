@@ -1,6 +1,9 @@
 package configs
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Check is the kind of health check of a pool.
 type Check string
@@ -116,4 +119,10 @@ type Health struct {
 	OnAllDown OnAllDown
 	OnDown    OnDown
 	Notify    []string // command to run for each transition; none: nil
+	Restore   bool     // a round restores our table in the kernel, and the addresses of bind, if somebody removed or changed them
+}
+
+// Restores reports whether rounds restore the table: all pools have to agree, as they share it.
+func (c *Config) Restores() bool {
+	return !slices.ContainsFunc(c.Pools, func(p Pool) bool { return !p.Health.Restore })
 }

@@ -155,6 +155,7 @@ func defaultHealth(check Check) Health {
 		Check: check, Timeout: 3 * time.Second, Rise: 2, Fall: 3, Interval: 5 * time.Second, IntervalDown: 5 * time.Second,
 		Jitter: 10, Through: ThroughBackend, User: "anonymous", Password: "ftpvip@",
 		TLS: TLS{Mode: TLSNone, MinVersion: "1.2"}, Modes: []DataMode{ModePASV, ModeEPSV}, OnAllDown: AllDownEmpty, OnDown: DownKeep,
+		Restore: true,
 	}
 }
 

@@ -45,14 +45,14 @@ func TestParse(t *testing.T) {
 		{"OK health of ftp-transfer", ftp + farm + `  health: {check: ftp-transfer, user: probe, password: 12345, interval: 1s,
     tls: {mode: explicit, min_version: 1.3, pin: "9F:86:D0:81:88:4C:7D:65:9A:2F:EA:A0:C5:5A:D0:15:A3:BF:4F:1B:2B:0B:82:2C:D1:5D:6C:15:B0:F0:0A:08"},
     modes: [eprt], path: check.txt, size: 10, source: 10.0.0.9, through: vip, flap: {changes: 5, window: 10m},
-    on_all_down: keep-last, notify: [/bin/true, a b]}`, func(c *Config) (any, any) {
+    on_all_down: keep-last, notify: [/bin/true, a b], restore: off}`, func(c *Config) (any, any) {
 			h := defaultHealth(CheckFTPTransfer)
 			h.User, h.Password, h.Interval, h.IntervalDown = "probe", "12345", time.Second, time.Second
 			h.TLS = TLS{Mode: TLSExplicit, MinVersion: "1.3",
 				Pin: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}
 			h.Modes, h.Path, h.Size, h.Source = []DataMode{ModeEPRT}, "check.txt", 10, addrsOf("10.0.0.9", "")
 			h.Through, h.Flap, h.OnAllDown = ThroughVIP, Flap{5, 10 * time.Minute}, AllDownKeepLast
-			h.Notify = []string{"/bin/true", "a b"}
+			h.Notify, h.Restore = []string{"/bin/true", "a b"}, false
 			return fmt.Sprint(c.Pools[0].Health, string(c.Pools[0].Health.Password)), fmt.Sprint(h, "12345")
 		}},
 		{"OK health of exec", ftp + farm + "  health: {check: exec, command: [/bin/true]}", nil},

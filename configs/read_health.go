@@ -16,6 +16,7 @@ var (
 	tlsVersions = []string{"1.0", "1.1", "1.2", "1.3"}
 	dataModes   = []DataMode{ModePASV, ModeEPSV, ModePORT, ModeEPRT}
 	onDowns     = []OnDown{DownKeep, DownReset}
+	switches    = []string{"on", "off"}
 	onAllDowns  = []OnAllDown{AllDownEmpty, AllDownFallback, AllDownKeepLast}
 )
 
@@ -140,6 +141,7 @@ func (c *checker) health(s *section) (h Health, raw rawHealth) {
 	h.OnAllDown = choose(c.report, raw.onAllDown, onAllDowns, "")
 	h.OnDown = choose(c.report, s.text("on_down", list(onDowns)), onDowns, DownKeep)
 	h.Notify = c.command(s.texts("notify", wantCommand))
+	h.Restore = choose(c.report, s.text("restore", list(switches)), switches, "on") == "on"
 	return h, raw
 }
 

@@ -15,6 +15,39 @@ type Report struct {
 	DurationMS float64      `json:"duration_ms"` // milliseconds
 	Pools      []PoolReport `json:"pools"`       // in the order of the configuration
 	Warnings   []string     `json:"warnings,omitempty"`
+	Table      *TableReport `json:"table,omitempty"` // nil: the round did not look
+
+	ConfigError string `json:"config_error,omitempty"` // why the file cannot be used, and the round follows what was applied
+}
+
+// Broken notes why the configuration file cannot be used; nil: it can.
+func (r *Report) Broken(err error) {
+	if err != nil {
+		r.ConfigError = err.Error()
+	}
+}
+
+// TableReport is what a round found of our table in the kernel.
+type TableReport struct {
+	State    TableState `json:"state"` // before the round
+	Restored bool       `json:"restored,omitzero"`
+	Changes  []string   `json:"changes,omitempty"` // what was wrong, a line for each thing
+}
+
+// TableState is whether our table is as it was applied.
+type TableState string
+
+// The states.
+const (
+	TableWhole   TableState = "whole"
+	TableMissing TableState = "missing"
+	TableDiffers TableState = "differs"
+	TableNone    TableState = "none" // nothing was applied, so there is none
+)
+
+// Whole reports whether the table is as it was applied, after the round.
+func (t *TableReport) Whole() bool {
+	return t == nil || t.State == TableWhole || t.State == TableNone || t.Restored
 }
 
 // PoolReport is one pool of a Report.

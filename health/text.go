@@ -37,8 +37,32 @@ func WriteText(w io.Writer, r Report) error {
 		}
 		fmt.Fprintf(&out, " (check %s)\n", p.Check)
 	}
+	if t := r.Table; t != nil && t.State != TableWhole {
+		fmt.Fprintf(&out, "%s\n", t)
+	}
 	_, err := w.Write(trimLines(out.Bytes()))
 	return err
+}
+
+// String says what a round found and did.
+func (t *TableReport) String() string {
+	switch {
+	case t.State == TableNone:
+		return "table inet ftpvip: nothing is applied; run `ftpvip apply`"
+	case t.Restored:
+		return fmt.Sprintf("table inet ftpvip: somebody had %s it, and it was RESTORED", t.State.deed())
+	case t.State != TableWhole:
+		return fmt.Sprintf("table inet ftpvip: somebody has %s it, and clients may reach no server: run `ftpvip apply`", t.State.deed())
+	}
+	return "table inet ftpvip: as it was applied"
+}
+
+// deed is what somebody did to the table.
+func (s TableState) deed() string {
+	if s == TableMissing {
+		return "removed"
+	}
+	return "changed"
 }
 
 func (b BackendReport) stateCell() string {

@@ -56,6 +56,12 @@ func (r Report) metrics() prometheus.Gatherer {
 	backends("backend_held", "Whether the backend is held down because it flaps.", func(b BackendReport) float64 { return digit(!b.Held.IsZero()) })
 	backends("check_success", "Whether the last check succeeded.", func(b BackendReport) float64 { return digit(b.OK) })
 	backends("check_duration_seconds", "How long the last check took.", func(b BackendReport) float64 { return b.LatencyMS / 1000 })
+	gauge("config_valid", "1: the configuration file can be used; 0: checks follow what was applied.").WithLabelValues().Set(digit(r.ConfigError == ""))
+	if r.Table != nil {
+		gauge("table_whole", "1: our table in the kernel is as it was applied, or nothing was applied; 0: somebody removed or changed it.").
+			WithLabelValues().Set(digit(r.Table.Whole()))
+		gauge("table_restored", "Whether the last round restored it.").WithLabelValues().Set(digit(r.Table.Restored))
+	}
 	members := gauge("pool_members", "Backends that may hold slots.", "pool")
 	for _, p := range r.Pools {
 		members.WithLabelValues(p.Name).Set(float64(p.Members))

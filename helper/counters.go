@@ -109,7 +109,7 @@ func (d *Daemon) Figures() live.Figures {
 	c := &d.count
 	concluded := c.concluded.Load() // first, for no session ends before it begins
 	f := live.Figures{
-		Version: d.opts.Version, PID: d.pid, Started: d.started,
+		Version: d.opts.Version, PID: d.pid, Started: d.started, Config: *d.config.Load(),
 		SessionsTotal: c.sessions.Load(), SessionsCurrent: c.sessions.Load() - concluded,
 		Commands: map[string]uint64{}, Rewrites: map[string]uint64{}, Expectations: map[string]uint64{},
 		Refusals: map[string]uint64{}, Events: map[string]uint64{}, Unread: map[string]uint64{},
@@ -163,18 +163,22 @@ func (c *counters) transferFigures() []live.Transfer {
 	return list
 }
 
-// queueFigures asks the kernel; where it does not say, there are none.
+// queueFigures are the kernel's figures where this process may read them, and else what its readers know.
 func (d *Daemon) queueFigures() []live.Queue {
 	list := []live.Queue{}
 	queues, err := observe.Queues()
-	if err != nil {
-		d.log.Warn("cannot read the state of the queues", "err", err)
-	}
 	for _, w := range d.workers {
-		if q, ok := queues[w.number]; ok {
+		q, ok := queues[w.number]
+		switch {
+		case ok:
 			list = append(list, live.Queue{
 				Number: q.Number, Waiting: q.Waiting, Dropped: q.Dropped, UserDropped: q.UserDropped, Packets: q.Packets,
 				Gone: w.gone.Load(),
+			})
+		case err != nil && w.queue != nil:
+			f := w.queue.nf.Figures()
+			list = append(list, live.Queue{
+				Number: w.number, Waiting: f.Waiting, UserDropped: f.Lost, Packets: f.Packets, Gone: w.gone.Load(),
 			})
 		}
 	}

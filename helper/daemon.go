@@ -27,6 +27,7 @@ import (
 // Options are the settings of a helper that are not in the configuration.
 type Options struct {
 	Version string       // for status
+	Config  string       // id of the configuration, for status
 	Socket  string       // path of the unix socket for status and sessions; "": none
 	Memory  *recall.File // state of sessions for the next helper; nil: none is kept
 }
@@ -41,6 +42,7 @@ type Daemon struct {
 	started time.Time
 
 	view        atomic.Pointer[view]
+	config      atomic.Pointer[string] // its id
 	sessions    *table
 	flows       *flows
 	earlier     *track.Earlier
@@ -67,6 +69,7 @@ func New(cfg *configs.Config, log *slog.Logger, opts Options) *Daemon {
 		sessions: newTable(), flows: newFlows(), earlier: track.NewEarlier(), quota: newQuota(), preexisting: newPreexisting(), retired: make(chan retirement, maxRetired),
 	}
 	d.view.Store(viewHere(cfg))
+	d.config.Store(&opts.Config)
 	for i := range cfg.Helper.Queues {
 		d.workers = append(d.workers, newWorker(cfg.Helper.FirstQueue+uint16(i)))
 	}
@@ -193,13 +196,14 @@ func (d *Daemon) notify(state string) {
 
 // Reload takes a new configuration. New sessions follow it, and running ones if their VIP is still configured. The settings of
 // queues and sockets stay as they are until the helper is restarted.
-func (d *Daemon) Reload(cfg *configs.Config) {
+func (d *Daemon) Reload(cfg *configs.Config, id string) {
 	v := viewHere(cfg)
 	if v.adds(d.view.Load()) { // packets of new VIPs may have passed unread so far
 		d.preexisting.expect()
 		defer d.preexisting.list()
 	}
 	d.view.Store(v)
+	d.config.Store(&id)
 	d.examineLimit(cfg.Helper.MaxData)
 	kept := 0
 	for _, s := range d.sessions.all() {

@@ -12,7 +12,6 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"ftpvip/configs"
-	"ftpvip/helper/observe"
 )
 
 // lookEvery is how often the state of the host is checked.
@@ -146,11 +145,7 @@ func (d *Daemon) feedAll(ctx context.Context) {
 
 // feed notifies the watchdog if every worker makes progress.
 func (d *Daemon) feed(watchdog *watchdog, now time.Time) {
-	queues, err := observe.Queues()
-	if err != nil {
-		d.log.Warn("cannot read the state of the queues", "err", err)
-	}
-	stuck := watchdog.stuck(now, d.workers, queues)
+	stuck := watchdog.stuck(now, d.workers, (*worker).packetsWait)
 	if len(stuck) > 0 {
 		d.log.Error("queue loops are stuck; the service manager will restart the helper if that lasts", "queues", stuck)
 		return
@@ -158,12 +153,15 @@ func (d *Daemon) feed(watchdog *watchdog, now time.Time) {
 	d.notify(daemon.SdNotifyWatchdog)
 }
 
+// packetsWait reports whether the worker's socket holds packets that it has not read.
+func (w *worker) packetsWait() bool { return w.queue != nil && w.queue.nf.Readable() }
+
 // stuck lists the queues whose worker has been busy with one packet for too long, or has taken none since the last time
 // although packets waited. A worker that waits for packets is fine.
-func (w *watchdog) stuck(now time.Time, workers []*worker, queues map[uint16]observe.QueueState) (stuck []uint16) {
+func (w *watchdog) stuck(now time.Time, workers []*worker, packetsWait func(*worker) bool) (stuck []uint16) {
 	pulses := make([]pulse, 0, len(workers))
 	for i, worker := range workers {
-		p := pulse{handled: worker.handled.Load(), waiting: queues[worker.number].Waiting > 0}
+		p := pulse{handled: worker.handled.Load(), waiting: packetsWait(worker)}
 		pulses = append(pulses, p)
 		since := worker.busy.Load()
 		long := since != 0 && now.Sub(time.Unix(0, since)) > w.limit

@@ -39,13 +39,13 @@ func TestStartOf(t *testing.T) {
 // TestReloadLists: packets of a VIP that the helper did not know have passed unread.
 func TestReloadLists(t *testing.T) {
 	h := newHost(t, twoArm)
-	h.d.Reload(testConfig(t))
+	h.d.Reload(testConfig(t), "")
 	if n := h.d.preexisting.expected(); n != 0 {
 		t.Errorf("%d lists are due for the same VIPs", n)
 	}
 	cfg := testConfig(t)
 	cfg.VIPs[0].Port = 2121
-	h.d.Reload(cfg)
+	h.d.Reload(cfg, "")
 	if n := h.d.preexisting.expected(); n != 1 {
 		t.Errorf("%d lists are due for a new VIP, want 1", n)
 	}

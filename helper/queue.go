@@ -12,9 +12,9 @@ import (
 	"ftpvip/helper/observe"
 )
 
-// maxQueued is how many packets may wait in one queue for their verdicts. Where it is full the kernel drops,
-// and TCP sends again.
-const maxQueued = 8192
+// maxQueued is how many packets may wait in one queue for their verdicts. It is more than the socket has room for: of what the
+// kernel drops for a full socket the helper knows, see nfqueue.Figures.
+const maxQueued = 1 << 16
 
 // queue is one NFQUEUE. It implements verdicts.
 type queue struct {

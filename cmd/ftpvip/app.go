@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/viper"
@@ -48,7 +49,7 @@ func (a *app) begin(*cobra.Command, []string) error {
 	if err := level.UnmarshalText([]byte(a.op.LogLevel)); err != nil {
 		return fmt.Errorf("--log-level %q: allowed: debug, info, warn, error", a.op.LogLevel)
 	}
-	a.op.Log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+	a.op.Log = newLog(a.stderr, level, toJournal(os.Stderr))
 	a.op.StateDir = a.v.GetString("state-dir")
 	a.op.Source = &operate.Source{Path: a.v.GetString("config"), Overrides: a.v, Log: a.op.Log}
 	return nil

@@ -28,7 +28,7 @@ func (a *app) healthCommand() *cobra.Command {
 		case *watch:
 			return fail(a.op.Watch(cmd.Context(), *textfile), exitFailure)
 		}
-		return fail(a.round(cmd.Context(), json, *textfile), exitFailure)
+		return fail(a.round(cmd.Context(), json, *textfile), exitTrouble)
 	}
 	return cmd
 }
@@ -42,21 +42,21 @@ func (a *app) history(asJSON bool) error {
 	return a.show(asJSON, events, func(w io.Writer) error { return health.WriteHistory(w, events) })
 }
 
-// errEmpty is the exit code if a pool has no member; the report says which.
-var errEmpty = &exitError{code: exitFailure}
+// errTold is the exit code of trouble that the document told.
+var errTold = &exitError{code: exitFailure}
 
 func (a *app) round(ctx context.Context, asJSON bool, textfile string) error {
-	empty := false
+	bad := false
 	err := a.op.Round(ctx, func(r health.Report) error {
-		empty = len(r.Empty()) > 0
+		bad = len(r.Empty()) > 0 || !r.Table.Whole()
 		var failed error
 		if textfile != "" {
 			failed = health.WriteTextfile(textfile, r)
 		}
 		return errors.Join(failed, a.show(asJSON, r, func(w io.Writer) error { return health.WriteText(w, r) }))
 	})
-	if err == nil && empty {
-		return errEmpty
+	if err == nil && bad {
+		return errTold
 	}
 	return err
 }

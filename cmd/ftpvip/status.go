@@ -17,7 +17,7 @@ func (a *app) look(*cobra.Command, []string) error {
 }
 
 func (a *app) statusCommand() *cobra.Command {
-	cmd := verb("status", "Show VIPs, pools, backends and the helper", nil)
+	cmd := verb("status", "Show VIPs, pools, backends and the helper (exit code 1: something is wrong)", nil)
 	cmd.PreRunE = a.look
 	asJSON := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -29,7 +29,13 @@ func (a *app) statusCommand() *cobra.Command {
 		if err != nil {
 			return fail(err, exitFailure)
 		}
-		return fail(a.show(json, s, func(w io.Writer) error { return s.WriteText(w, time.Now()) }), exitFailure)
+		if err := a.show(json, s, func(w io.Writer) error { return s.WriteText(w, time.Now()) }); err != nil {
+			return fail(err, exitFailure)
+		}
+		if len(s.Problems) > 0 {
+			return errTold
+		}
+		return nil
 	}
 	return cmd
 }

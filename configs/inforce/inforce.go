@@ -4,6 +4,8 @@
 package inforce
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -27,6 +29,12 @@ func New(file string, text []byte, cfg *configs.Config, now time.Time) Applied {
 		At: stamp(now), File: file, Text: string(text),
 		Queues: cfg.Helper.Queues, FirstQueue: cfg.Helper.FirstQueue, Carrier: string(cfg.Helper.Carrier),
 	}
+}
+
+// ID tells configurations apart that ask for different things.
+func (a *Applied) ID() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %d %q", a.Text, a.Queues, a.FirstQueue, a.Carrier))
+	return hex.EncodeToString(sum[:6])
 }
 
 // Config reads the text.

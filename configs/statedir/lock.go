@@ -35,9 +35,17 @@ func Make(path string) (*Dir, error) {
 
 // Lock takes the lock of that name, waiting as long as said for the process that has it: the time begins again when
 // another one takes it. After that the error is ErrLocked. The kernel drops the lock with the process, so nothing is left
-// after a kill. The lock stays when the directory is closed.
+// after a kill. The lock stays when the directory is closed. Where the directory cannot be written, the lock is in its spare.
 func (d *Dir) Lock(ctx context.Context, name string, wait time.Duration) (unlock func(), err error) {
-	f, err := d.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	const flags = os.O_RDWR | os.O_CREATE
+	f, err := d.OpenFile(name, flags, 0o600)
+	if err != nil && Unwritable(err) {
+		var spare *Dir
+		if spare, err = MakeSpare(d.path); err == nil {
+			defer spare.Close()
+			f, err = spare.OpenFile(name, flags, 0o600)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the lock: %w", err)
 	}

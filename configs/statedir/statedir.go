@@ -41,8 +41,11 @@ func Open(path string) (*Dir, error) {
 	return d, nil
 }
 
-func open(path string) (*Dir, error) {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func open(path string) (*Dir, error) { return openAs(path, 0) }
+
+// openAs is open with more flags.
+func openAs(path string, flags int) (*Dir, error) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC|flags, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}

@@ -25,6 +25,7 @@ type Figures struct {
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
+	Config  string    `json:"config,omitempty"` // id of the configuration that it works with
 
 	SessionsTotal   uint64 `json:"sessions_total"`
 	SessionsCurrent uint64 `json:"sessions_current"`

@@ -30,7 +30,7 @@ var ErrTaken = errors.New("another program has the queue")
 const (
 	// messageLen has room for the longest packet and what the kernel says about it.
 	messageLen = 1<<16 + 4096
-	// bufferLen lets the queue fill up before the socket: a small packet takes about a kilobyte there.
+	// bufferLen is the room of the socket: some 8000 small packets, which take about a kilobyte each.
 	bufferLen = 8 << 20
 )
 
@@ -62,6 +62,7 @@ type Queue struct {
 	number uint16
 	socket *nfnl.Socket
 	h      Handler
+	count  count
 
 	answers  chan error    // gets the answer to the binding, and to the question after it
 	done     chan struct{} // closed when the reader has ended; nil: it was never started
@@ -143,6 +144,7 @@ func (q *Queue) Accept(id uint32) error { return q.verdict(id, nfAccept) }
 func (q *Queue) Drop(id uint32) error { return q.verdict(id, nfDrop) }
 
 func (q *Queue) verdict(id, verdict uint32) error {
+	q.count.judged.Add(1)
 	var a [verdictLen]byte
 	b := appendVerdict(a[:0], q.number, id, verdict)
 	nfnl.Finish(b, 0)
@@ -151,6 +153,7 @@ func (q *Queue) verdict(id, verdict uint32) error {
 
 // Replace lets another packet go on in its place; its checksums have to be right.
 func (q *Queue) Replace(id uint32, packet []byte) error {
+	q.count.judged.Add(1)
 	var a [replaceLen]byte
 	b := appendVerdict(a[:0], q.number, id, nfAccept)
 	b = nfnl.AppendAttrHeader(b, attrPayload, len(packet))
@@ -209,11 +212,13 @@ func (q *Queue) packet(attrs []byte) {
 	case err != nil:
 		q.h.Error(fmt.Errorf("reading from the queue: %w", err))
 	case payload != nil:
+		q.count.came(id)
 		q.h.Packet(id, payload)
 		return
 	}
 	// A packet without payload slipped in before the kernel knew that we want to see it (appendBind).
 	if hasID {
+		q.count.came(id)
 		if err := q.Drop(id); err != nil {
 			q.h.Error(fmt.Errorf("dropping a packet that cannot be read: %w", err))
 		}

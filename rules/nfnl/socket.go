@@ -41,6 +41,13 @@ func (s *Socket) Close() error {
 	return os.NewSyscallError("close", unix.Close(s.fd))
 }
 
+// Readable reports whether Receive would return a message at once.
+func (s *Socket) Readable() bool {
+	fds := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0 && fds[0].Revents&unix.POLLIN != 0
+}
+
 // Timeout limits how long Receive waits: it then returns unix.EAGAIN.
 func (s *Socket) Timeout(d time.Duration) error {
 	t := unix.NsecToTimeval(d.Nanoseconds())

@@ -82,7 +82,11 @@ func (o *Operator) Apply(ctx context.Context, confirm time.Duration) (*Applied, 
 	if err != nil {
 		return nil, err
 	}
-	return o.apply(cfg, record, confirm)
+	done, err := o.apply(cfg, record, confirm)
+	if err == nil {
+		o.reloadHelper(ctx)
+	}
+	return done, err
 }
 
 // apply brings a configuration into force. The caller holds the lock.

@@ -30,10 +30,11 @@ func (o *Operator) decide(ctx context.Context, ref configs.Ref, takesBack bool, 
 		return nil, err
 	}
 	defer unlock()
-	cfg, err := o.serving()
+	in, err := o.serving()
 	if err != nil {
 		return nil, err
 	}
+	cfg := in.cfg
 	now, err := o.known(cfg)
 	if err != nil {
 		return nil, err

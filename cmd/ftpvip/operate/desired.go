@@ -3,8 +3,6 @@ package operate
 import (
 	"errors"
 
-	"golang.org/x/sys/unix"
-
 	"ftpvip/configs"
 	"ftpvip/health"
 	"ftpvip/rules"
@@ -46,7 +44,7 @@ func (o *Operator) offloadable(cfg *configs.Config) (usable *configs.Config, lac
 	}
 	has, err := o.Kernel.HasFlowtables()
 	switch {
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+	case denied(err):
 		return cfg, false, nil
 	case err != nil:
 		return nil, false, err

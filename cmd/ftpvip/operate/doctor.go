@@ -8,6 +8,7 @@ import (
 	"ftpvip/cmd/ftpvip/report"
 	"ftpvip/configs"
 	"ftpvip/helper/carrier"
+	"ftpvip/helper/live"
 	"ftpvip/helper/observe"
 	"ftpvip/rules"
 	"ftpvip/rules/doctor"
@@ -109,8 +110,11 @@ func (o *Operator) askKernel(ctx context.Context, facts *doctor.Facts) error {
 	for w, n := range flows {
 		facts.Flows[doctor.FlowKey(w)] = doctor.Flow(n)
 	}
-	state, err := o.helperState(cfg.Helper)
-	if err != nil {
+	var state report.Helper
+	if state.Live, err = live.AskFigures(ctx, o.socket()); err != nil {
+		state.Live = nil
+	}
+	if err := o.helperState(&state, cfg.Helper); err != nil {
 		return err
 	}
 	facts.Unheard = state.Unheard

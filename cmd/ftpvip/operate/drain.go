@@ -18,11 +18,11 @@ func (o *Operator) Disable(ctx context.Context, ref configs.Ref) (*report.Disabl
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := o.serving()
+	in, err := o.serving()
 	if err != nil {
 		return nil, err
 	}
-	ended, err := o.Sessions.Reset(ctx, cfg, []configs.Ref{ref})
+	ended, err := o.Sessions.Reset(ctx, in.cfg, []configs.Ref{ref})
 	if err != nil {
 		return nil, fmt.Errorf("%s is disabled, but some of its sessions may go on; run the same command again: %w", ref, err)
 	}
@@ -36,11 +36,11 @@ func (o *Operator) Disable(ctx context.Context, ref configs.Ref) (*report.Disabl
 // AwaitIdle waits until a backend has no session, for at most timeout unless that is 0. It calls show with the number of
 // sessions whenever that changes. It returns the number left, and ErrStillRunning if the time is over.
 func (o *Operator) AwaitIdle(ctx context.Context, ref configs.Ref, timeout time.Duration, show func(int) error) (left int, err error) {
-	cfg, err := o.serving()
+	in, err := o.serving()
 	if err != nil {
 		return 0, err
 	}
-	left, err = o.waitIdle(ctx, timeout, func() (int, error) { return o.Sessions.Count(cfg, ref) }, show)
+	left, err = o.waitIdle(ctx, timeout, func() (int, error) { return o.Sessions.Count(in.cfg, ref) }, show)
 	switch {
 	case errors.Is(err, ErrStillRunning):
 		return left, fmt.Errorf("%s: %w: %d after %s; it stays drained: wait again with the same command, or end them with "+

@@ -61,7 +61,7 @@ func tuneGarbageCollector() {
 // Helper runs the conntrack helper until SIGTERM or SIGINT. SIGHUP reloads the configuration; if the new one is invalid, the
 // old one stays in use.
 func (o *Operator) Helper(ctx context.Context, version string) error {
-	cfg, err := o.serving()
+	in, err := o.serving()
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (o *Operator) Helper(ctx context.Context, version string) error {
 	if err != nil {
 		o.Log.Warn("session state cannot be kept for the next helper: if this one is killed in the middle of a line, transfers may fail", "err", err)
 	}
-	d := helper.New(cfg, o.Log, helper.Options{Version: version, Socket: o.helperSocket(), Memory: memory})
+	d := helper.New(in.cfg, o.Log, helper.Options{Version: version, Config: in.id, Socket: o.helperSocket(), Memory: memory})
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -83,12 +83,15 @@ func (o *Operator) Helper(ctx context.Context, version string) error {
 			case <-ctx.Done():
 				return
 			case <-hangup:
-				cfg, err := o.serving()
+				in, err := o.serving()
+				if err == nil {
+					err = in.broken
+				}
 				if err != nil {
 					o.Log.Error("the new configuration is refused, the old one stays", "err", err)
 					continue
 				}
-				d.Reload(cfg)
+				d.Reload(in.cfg, in.id)
 				o.Log.Info("configuration reloaded")
 			}
 		}

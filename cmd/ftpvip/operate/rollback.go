@@ -121,7 +121,7 @@ func (o *Operator) tableStep(k Table, want *rules.Ruleset, p **rules.Plan) chang
 // reloadHelper makes a running helper read the configuration that is in force now.
 func (o *Operator) reloadHelper(ctx context.Context) {
 	if err := live.Reload(ctx, o.socket()); err != nil && !errors.Is(err, live.ErrNotRunning) {
-		o.Log.Warn("cannot reload the helper after the rollback; run `systemctl reload ftpvip-helper`", "err", err)
+		o.Log.Warn("cannot reload the helper, so it works with the configuration before; run `systemctl reload ftpvip-helper`", "err", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"ftpvip/configs"
@@ -28,10 +29,11 @@ var errRoundRuns = errors.New("another round of health checks is still running, 
 // Round checks all backends and updates the slots. It calls show with the result, then resets sessions and runs notify
 // commands. If another round is running, it does nothing.
 func (o *Operator) Round(ctx context.Context, show func(health.Report) error) error {
-	cfg, err := o.serving()
+	in, err := o.serving()
 	if err != nil {
 		return err
 	}
+	cfg := in.cfg
 	unlock, err := o.lock(ctx, lockRound, 0)
 	if errors.Is(err, statedir.ErrLocked) {
 		o.Log.Warn(errRoundRuns.Error() + "; this one ends at once")
@@ -50,13 +52,37 @@ func (o *Operator) Round(ctx context.Context, show func(health.Report) error) er
 		return err
 	}
 	done, err := o.settle(ctx, cfg, prev, found, always)
-	if err != nil {
+	if done.next.Backends == nil {
 		return err
 	}
 	for _, w := range done.report.Warnings {
 		o.Log.Warn(w)
 	}
-	return errors.Join(show(done.report), o.resetDown(ctx, cfg, done.events), o.notifyAndRecord(ctx, cfg, done.events))
+	done.report.Broken(in.broken)
+	o.logEvents(done.events)
+	return errors.Join(err, show(done.report), o.resetDown(ctx, cfg, done.events), o.notifyAndRecord(ctx, cfg, done.events))
+}
+
+// logEvents writes a line for each change of a backend. All are warnings, so that a night's history can be read with
+// `journalctl -p warning`, but for the first success of a new backend.
+func (o *Operator) logEvents(events []judge.Event) {
+	for _, e := range events {
+		level := slog.LevelWarn
+		if e.From == judge.Unknown && e.To == judge.Up {
+			level = slog.LevelInfo
+		}
+		args := []any{"pool", e.Pool, "backend", e.Backend, "from", e.From.String(), "to", e.To.String()}
+		if e.Step != judge.StepNone {
+			args = append(args, "step", string(e.Step), "reason", e.Reason)
+		}
+		if e.Admin != "" {
+			args = append(args, "admin", e.Admin)
+		}
+		if !e.Held.IsZero() {
+			args = append(args, "held_until", e.Held)
+		}
+		o.Log.Log(context.Background(), level, "backend changed", args...)
+	}
 }
 
 // settled is the result of a round.
@@ -75,7 +101,7 @@ type when struct {
 var always = when{state: true, kernel: true, wait: lockWait}
 
 // settle judges the findings, writes the state, and then changes the kernel: after a crash the next round continues from the
-// same state. All changes of a round are one transaction.
+// same state. The slots change also if the state cannot be written. All slots of a round change in one transaction.
 func (o *Operator) settle(ctx context.Context, cfg *configs.Config, prev health.File, found health.Found, write when) (settled, error) {
 	unlock, err := o.lock(ctx, LockChange, write.wait)
 	if err != nil {
@@ -102,28 +128,31 @@ func (o *Operator) settle(ctx context.Context, cfg *configs.Config, prev health.
 	var s settled
 	s.next, s.report, s.events = health.Settle(cfg, prev, found, health.Options{Admin: out})
 	changed := len(s.events) > 0
+	var unsaved error // no reason to leave clients to a server that is down
 	if changed || write.state {
-		if err := s.next.Save(o.StateDir); err != nil {
-			return s, err
-		}
+		unsaved = s.next.Save(o.StateDir)
 	}
-	if !changed && !write.kernel {
-		return s, nil
-	}
-	var touched []configs.Ref
-	if !write.kernel {
+	var p *rules.Plan
+	now := health.Known{Health: s.next, Admin: decisions}
+	switch {
+	case write.kernel:
+		p, s.report.Table, err = o.keepTable(cfg, now)
+	case changed:
+		var touched []configs.Ref
 		for _, e := range s.events {
 			touched = append(touched, e.Ref())
 		}
+		p, err = o.updateSlots(cfg, now, touched...)
+	default:
+		return s, unsaved
 	}
-	p, err := o.updateSlots(cfg, health.Known{Health: s.next, Admin: decisions}, touched...)
-	if err != nil {
-		return s, fmt.Errorf("the state is written, but the slots are unchanged: %w", err)
+	if p == nil && err != nil {
+		return s, errors.Join(unsaved, fmt.Errorf("the slots are unchanged: %w", err))
 	}
 	if deleted, added := p.Elements(); deleted+added > 0 {
 		o.Log.Info("slots changed", "deleted", deleted, "added", added)
 	}
-	return s, nil
+	return s, errors.Join(unsaved, err)
 }
 
 // resetDown resets the sessions of backends that went down, if their pools have on_down: reset. The slots have changed before,

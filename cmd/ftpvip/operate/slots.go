@@ -53,22 +53,26 @@ func (o *Operator) updateSlots(cfg *configs.Config, now health.Known, backends .
 	if err != nil {
 		return nil, err
 	}
-	want := rules.BuildSlots(cfg, now.State(cfg), backends)
 	k, err := o.Kernel.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer o.close(k)
-	missing := false
-	p, err := commitTo(want, k, func() (*rules.Ruleset, error) { return k.ReadSlots(want) },
+	p, missing, err := o.commitSlots(k, rules.BuildSlots(cfg, now.State(cfg), backends))
+	if err == nil && missing {
+		o.Log.Warn("table inet " + rules.TableName + " is not in the kernel: run ftpvip apply")
+	}
+	return p, err
+}
+
+// commitSlots writes the slot elements that differ.
+func (o *Operator) commitSlots(k Table, want *rules.Ruleset) (p *rules.Plan, missing bool, err error) {
+	p, err = commitTo(want, k, func() (*rules.Ruleset, error) { return k.ReadSlots(want) },
 		func(have *rules.Ruleset) *rules.Plan {
 			if missing = have == nil; missing {
 				return &rules.Plan{}
 			}
 			return rules.SlotDiff(have, want)
 		})
-	if err == nil && missing {
-		o.Log.Warn("table inet " + rules.TableName + " is not in the kernel: run ftpvip apply")
-	}
-	return p, err
+	return p, missing, err
 }

@@ -2,6 +2,7 @@ package operate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,23 +30,44 @@ func (o *Operator) config() (*configs.Config, error) {
 	return cfg, nil
 }
 
-// serving loads the configuration for checks and the helper: from the file or, after a rollback, the restored one until the
-// next apply.
-func (o *Operator) serving() (*configs.Config, error) {
+// serving is a configuration to work with.
+type serving struct {
+	cfg    *configs.Config
+	id     string // see inforce.Applied.ID
+	broken error  // why the file is not the one: it cannot be read or is not valid. Nil: it is
+}
+
+// serving loads the configuration for checks, the helper, and commands that show them: from the file or, after a rollback, the
+// restored one until the next apply. If the file cannot be used, it is what is in force: a slip in the file stops no service.
+func (o *Operator) serving() (serving, error) {
 	r, err := o.record()
 	if err != nil {
-		return nil, err
+		return serving{}, err
 	}
-	if r.RolledBack.IsZero() || r.Current == nil {
-		return o.config()
+	if !r.RolledBack.IsZero() && r.Current != nil {
+		cfg, err := o.Source.parse(r.Current.File, r.Current.Text)
+		if err != nil {
+			return serving{}, fmt.Errorf("the configuration that a rollback restored is not valid any more; run `ftpvip apply`: %w", err)
+		}
+		o.Log.Warn("the file is not in force: its configuration was rolled back; fix it and run `ftpvip apply`",
+			"file", r.Current.File, "since", r.RolledBack)
+		return serving{cfg: cfg, id: r.Current.ID()}, nil
 	}
-	cfg, err := o.Source.parse(r.Current.File, r.Current.Text)
-	if err != nil {
-		return nil, fmt.Errorf("the configuration that a rollback restored is not valid any more; run `ftpvip apply`: %w", err)
+	cfg, err := o.config()
+	if err == nil {
+		file := inforce.New("", o.file.Load().text, cfg, time.Time{})
+		return serving{cfg: cfg, id: file.ID()}, nil
 	}
-	o.Log.Warn("the file is not in force: its configuration was rolled back; fix it and run `ftpvip apply`",
-		"file", r.Current.File, "since", r.RolledBack)
-	return cfg, nil
+	if r.Current == nil {
+		return serving{}, err
+	}
+	cfg, failed := o.Source.parse(r.Current.File, r.Current.Text)
+	if failed != nil {
+		return serving{}, errors.Join(err, failed)
+	}
+	o.Log.Error("the configuration file cannot be used, so what was applied stays in force; fix the file, then run `ftpvip check` and "+
+		"`ftpvip apply`", "file", o.Source.Path, "applied", r.Current.At, "err", err)
+	return serving{cfg: cfg, id: r.Current.ID(), broken: err}, nil
 }
 
 // record reads which configuration is in force, and logs problems with that file.

@@ -5,17 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ftpvip/cmd/ftpvip/report"
 	"ftpvip/configs"
+	"ftpvip/configs/inforce"
 	"ftpvip/configs/servers"
+	"ftpvip/configs/statedir"
+	"ftpvip/health"
 	"ftpvip/helper/live"
+	"ftpvip/helper/observe"
 	"ftpvip/rules"
 )
 
-// Status returns the state of VIPs, pools, backends and the helper.
+// Status returns the state of VIPs, pools, backends and the helper, and what is wrong with them. If the file cannot be used it is
+// that of what was applied. Who may not ask nf_tables gets the rest.
 func (o *Operator) Status(ctx context.Context) (*report.Status, error) {
-	cfg, err := o.config()
+	record, err := o.record()
+	if err != nil {
+		return nil, err
+	}
+	cfg, id, broken, err := o.shown(record)
 	if err != nil {
 		return nil, err
 	}
@@ -23,48 +35,80 @@ func (o *Operator) Status(ctx context.Context) (*report.Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	usable, lacking, err := o.offloadable(cfg)
-	if err != nil {
-		return nil, err
-	}
-	want, _, err := o.build(usable, now)
-	if err != nil {
-		return nil, err
-	}
-	have, err := o.readKernel(cfg, want)
-	if err != nil {
-		return nil, err
-	}
 	at := o.Clock.Now()
 	s := report.NewStatus(cfg, now, at)
-	if lacking {
-		s.Warnings = append(s.Warnings, noFlowtables)
-	}
-	record, err := o.record()
-	if err != nil {
-		return nil, err
-	}
 	s.InForce(record, at)
-	addresses, err := o.bindingText(cfg)
-	if err != nil {
-		return nil, err
+	if broken != nil {
+		s.Broken(o.Source.Path, record.Current.At, broken)
 	}
-	s.Compare(have.Table, want, addresses)
-	if s.Helper, err = o.helperState(cfg.Helper); err != nil {
+	have, err := o.compare(s, cfg, now)
+	if err != nil {
 		return nil, err
 	}
 	s.Helper.Live, err = live.AskFigures(ctx, o.socket())
 	if err != nil {
 		s.Helper.Live = nil // only what /proc says
 		if !errors.Is(err, live.ErrNotRunning) {
-			o.Log.Warn("the helper's own figures are missing", "err", err)
+			s.Helper.Silent = err.Error()
 		}
+	}
+	if err := o.helperState(&s.Helper, cfg.Helper); err != nil {
+		return nil, err
 	}
 	for i := range cfg.VIPs {
 		s.AddVIP(cfg, &cfg.VIPs[i], have, now)
 	}
+	s.Unsaved = statedir.HasSpare(o.StateDir)
+	s.Judge(record.Current, id)
 	return s, nil
 }
+
+// shown is the configuration that a status is about: the file or, if that cannot be used, what was applied.
+func (o *Operator) shown(record inforce.Record) (cfg *configs.Config, id string, broken, err error) {
+	if cfg, err = o.config(); err == nil {
+		file := inforce.New("", o.file.Load().text, cfg, time.Time{})
+		return cfg, file.ID(), nil, nil
+	}
+	if record.Current == nil {
+		return nil, "", nil, err
+	}
+	cfg, failed := record.Current.Config()
+	if failed != nil {
+		return nil, "", nil, errors.Join(err, failed)
+	}
+	return cfg, record.Current.ID(), err, nil
+}
+
+// compare notes how the kernel's table differs from the configuration, and returns what the kernel says.
+func (o *Operator) compare(s *report.Status, cfg *configs.Config, now health.Known) (have report.Kernel, err error) {
+	usable, lacking, err := o.offloadable(cfg)
+	if err != nil {
+		return have, err
+	}
+	if lacking {
+		s.Warnings = append(s.Warnings, noFlowtables)
+	}
+	want, _, err := o.build(usable, now)
+	if err == nil {
+		have, err = o.readKernel(cfg, want)
+	}
+	if denied(err) {
+		s.Denied()
+		return have, nil
+	}
+	if err != nil {
+		return have, err
+	}
+	addresses, err := o.bindingText(cfg)
+	if err != nil {
+		return have, err
+	}
+	s.Compare(have.Table, want, addresses)
+	return have, nil
+}
+
+// denied reports whether the kernel refuses to answer this user.
+func denied(err error) bool { return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) }
 
 // readKernel reads from the kernel what a status shows.
 func (o *Operator) readKernel(cfg *configs.Config, want *rules.Ruleset) (have report.Kernel, err error) {
@@ -83,11 +127,23 @@ func (o *Operator) readKernel(cfg *configs.Config, want *rules.Ruleset) (have re
 	return have, err
 }
 
-func (o *Operator) helperState(cfg configs.Helper) (report.Helper, error) {
-	h := report.Helper{FirstQueue: cfg.FirstQueue, Queues: cfg.Queues}
+// helperState adds the state of the queues: as the kernel lists them and, where this user may not read that, as the helper itself
+// says.
+func (o *Operator) helperState(h *report.Helper, cfg configs.Helper) error {
+	h.FirstQueue, h.Queues = cfg.FirstQueue, cfg.Queues
 	queues, err := o.Seen.queues, o.Seen.queuesErr
-	if err != nil {
-		return h, err
+	switch {
+	case denied(err):
+		queues = map[uint16]observe.QueueState{}
+		if h.Live != nil {
+			for _, q := range h.Live.Queues {
+				queues[q.Number] = observe.QueueState{
+					Number: q.Number, Waiting: q.Waiting, Dropped: q.Dropped, UserDropped: q.UserDropped, Packets: q.Packets,
+				}
+			}
+		}
+	case err != nil:
+		return err
 	}
 	for i := range cfg.Queues {
 		n := cfg.FirstQueue + uint16(i)
@@ -102,7 +158,7 @@ func (o *Operator) helperState(cfg configs.Helper) (report.Helper, error) {
 	}
 	slices.Sort(h.Unheard)
 	h.Listening = len(h.Unheard) == 0
-	return h, nil
+	return nil
 }
 
 // Check validates the configuration, and returns settings that FTP servers need. It logs warnings.

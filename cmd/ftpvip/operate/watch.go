@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"ftpvip/configs"
+	"ftpvip/configs/inforce"
 	"ftpvip/configs/statedir"
 	"ftpvip/health"
 	"ftpvip/health/judge"
@@ -38,7 +40,9 @@ type watcher struct {
 	backends      health.File
 	saved, synced time.Time
 	watchdogSent  time.Time
-	rolledBack    time.Time // when the configuration was rolled back that it works with
+	changed       time.Time // when the configuration that it works with was applied or rolled back
+	brokenMu      sync.Mutex
+	broken        error // why the configuration file cannot be used; nil: it can
 	unnotified    chan unnotified
 }
 
@@ -51,10 +55,11 @@ type unnotified struct {
 // Watch checks each backend at its interval until SIGTERM or SIGINT. SIGHUP reloads the configuration; if the new one is
 // invalid, the old one stays in use.
 func (o *Operator) Watch(ctx context.Context, textfile string) error {
-	cfg, err := o.serving()
+	in, err := o.serving()
 	if err != nil {
 		return err
 	}
+	cfg := in.cfg
 	o.Source.forgetEarly()
 	unlock, err := o.lock(ctx, lockRound, 0)
 	if errors.Is(err, statedir.ErrLocked) {
@@ -66,11 +71,12 @@ func (o *Operator) Watch(ctx context.Context, textfile string) error {
 	defer unlock()
 	w := &watcher{Operator: o, ctx: ctx, textfile: textfile, unnotified: make(chan unnotified, maxUnnotified)}
 	w.cfg.Store(cfg)
+	w.broken = in.broken
 	if w.backends, err = o.healthFile(cfg); err != nil {
 		return err
 	}
 	if record, err := o.record(); err == nil {
-		w.rolledBack = record.RolledBack
+		w.changed = lastChange(record)
 	}
 	if w.watchdog, err = daemon.SdWatchdogEnabled(false); err != nil {
 		return err
@@ -100,21 +106,47 @@ func (w *watcher) reloads() (stop func()) {
 }
 
 func (w *watcher) reload() {
-	cfg, err := w.serving()
+	in, err := w.serving()
+	if err == nil {
+		err = in.broken
+	}
+	w.brokenNow(err)
 	if err != nil {
 		w.Log.Error("the new configuration is refused, the old one stays", "err", err)
 		return
 	}
-	w.cfg.Store(cfg)
+	w.cfg.Store(in.cfg)
 	w.Log.Info("configuration reloaded")
 }
 
-// reloadAfterRollback reloads after a rollback: a rollback sends no signal to a watch.
-func (w *watcher) reloadAfterRollback() {
-	if r, err := w.record(); err == nil && r.RolledBack.After(w.rolledBack) {
-		w.rolledBack = r.RolledBack
+// reloadAfterChange reloads after an apply or a rollback: they send no signal to a watch.
+func (w *watcher) reloadAfterChange() {
+	if r, err := w.record(); err == nil && !lastChange(r).Equal(w.changed) {
+		w.changed = lastChange(r)
 		w.reload()
 	}
+}
+
+// lastChange is when what is in force changed last.
+func lastChange(r inforce.Record) time.Time {
+	if r.Current != nil && r.Current.At.After(r.RolledBack) {
+		return r.Current.At
+	}
+	return r.RolledBack
+}
+
+// brokenNow notes why the configuration file cannot be used; nil: it can.
+func (w *watcher) brokenNow(err error) {
+	w.brokenMu.Lock()
+	defer w.brokenMu.Unlock()
+	w.broken = err
+}
+
+// whyBroken is what brokenNow noted.
+func (w *watcher) whyBroken() error {
+	w.brokenMu.Lock()
+	defer w.brokenMu.Unlock()
+	return w.broken
 }
 
 // found settles the findings of a look. It logs errors; the next call tries again.
@@ -133,7 +165,8 @@ func (w *watcher) found(found health.Found) (known health.File, judged bool) {
 	changed := len(done.events) > 0
 	if write.state || changed {
 		w.saved = now
-		w.reloadAfterRollback()
+		w.reloadAfterChange()
+		done.report.Broken(w.whyBroken())
 		if w.textfile != "" {
 			if err := health.WriteTextfile(w.textfile, done.report); err != nil {
 				w.Log.Error(err.Error())
@@ -148,9 +181,7 @@ func (w *watcher) found(found health.Found) (known health.File, judged bool) {
 	for _, warning := range done.report.Warnings {
 		w.Log.Debug(warning)
 	}
-	for _, e := range done.events {
-		w.Log.Info("backend changed", "pool", e.Pool, "backend", e.Backend, "from", e.From.String(), "to", e.To.String(), "what", e.String())
-	}
+	w.logEvents(done.events)
 	if err := w.resetDown(w.ctx, cfg, done.events); err != nil {
 		w.Log.Error(err.Error())
 	}

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"ftpvip/configs"
@@ -14,7 +15,9 @@ import (
 
 // Status is the document of `ftpvip status -o json`.
 type Status struct {
-	Table     string    `json:"table"` // "in step", "differs" or "missing"
+	Problems []string `json:"problems,omitempty"` // what is wrong, in the order of urgency
+
+	Table     string    `json:"table"` // "in step", "differs", "missing" or "unknown"
 	Changes   []string  `json:"changes,omitempty"`
 	VIPs      []VIP     `json:"vips"`
 	Helper    Helper    `json:"helper"`
@@ -22,8 +25,13 @@ type Status struct {
 	RoundLate bool      `json:"health_round_late"` // nobody checks any more, or never did
 	Warnings  []string  `json:"warnings,omitempty"`
 
-	PendingUntil time.Time `json:"confirm_until,omitzero"` // an apply waits for its confirmation
-	RolledBack   time.Time `json:"rolled_back,omitzero"`   // the file is not in force since
+	PendingUntil time.Time `json:"confirm_until,omitzero"`   // an apply waits for its confirmation
+	RolledBack   time.Time `json:"rolled_back,omitzero"`     // the file is not in force since
+	at       time.Time
+	expected time.Duration // how long after a round the next one is late; 0: none is needed
+
+	ConfigError  string    `json:"config_error,omitempty"`   // why the file cannot be used: this is the status of what was applied
+	Unsaved      bool      `json:"state_not_saved,omitzero"` // health state is in memory only: the state directory cannot be written
 }
 
 // VIP is a VIP with who serves it.
@@ -70,14 +78,15 @@ type Helper struct {
 	Dropped    uint32   `json:"dropped"`           // packets, since the kernel's queue or the socket was full
 	Packets    uint32   `json:"packets"`
 
-	Live *live.Figures `json:"live,omitempty"` // what the helper itself says, if it answers
+	Live   *live.Figures `json:"live,omitempty"`   // what the helper itself says, if it answers
+	Silent string        `json:"silent,omitempty"` // why it does not answer, where one is running
 }
 
 // NewStatus is a status without VIPs.
 func NewStatus(cfg *configs.Config, now health.Known, at time.Time) *Status {
 	s := &Status{VIPs: []VIP{}, LastRound: now.Health.Round, Warnings: UnknownBackends(cfg, now.Admin)}
-	expected := health.Expected(cfg)
-	s.RoundLate = expected > 0 && at.Sub(s.LastRound) > expected
+	s.at, s.expected = at, health.Expected(cfg)
+	s.RoundLate = s.expected > 0 && at.Sub(s.LastRound) > s.expected
 	return s
 }
 
@@ -93,19 +102,44 @@ func (s *Status) InForce(r inforce.Record, now time.Time) {
 	}
 }
 
+// Broken notes that the file cannot be used, and that this is the status of what was applied.
+func (s *Status) Broken(file string, applied time.Time, err error) {
+	s.ConfigError = err.Error()
+	first, _, more := strings.Cut(s.ConfigError, "\n")
+	if more {
+		first += " (and more)"
+	}
+	s.Problems = append(s.Problems, fmt.Sprintf("%s cannot be used, so what was applied at %s stays in force: %s; fix it, then run `ftpvip check` "+
+		"and `ftpvip apply`", file, applied.Local().Format(time.DateTime), first))
+}
+
+// Denied notes that this user may not ask nf_tables.
+func (s *Status) Denied() {
+	s.Table = tableUnknown
+	s.Warnings = append(s.Warnings, "slots, connections and the table are not shown: that needs root or CAP_NET_ADMIN")
+}
+
 // Compare notes whether the kernel's table is as it should be.
 func (s *Status) Compare(have, want *rules.Ruleset, addresses string) {
 	changes := Lines(addresses + rules.Diff(have, want).Text())
 	switch {
 	case have == nil:
-		s.Table = "missing"
+		s.Table = tableMissing
 	case len(changes) == 0:
-		s.Table = "in step"
+		s.Table = tableInStep
 	default:
-		s.Table = "differs"
+		s.Table = tableDiffers
 		s.Changes = changes
 	}
 }
+
+// The states of our table.
+const (
+	tableInStep  = "in step"
+	tableDiffers = "differs"
+	tableMissing = "missing"
+	tableUnknown = "unknown"
+)
 
 // Kernel is what the kernel says.
 type Kernel struct {

@@ -17,6 +17,7 @@ import (
 // WriteText writes the status for a terminal; ages are relative to now.
 func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	var b strings.Builder
+	s.writeProblems(&b)
 	for i := range s.VIPs {
 		s.VIPs[i].write(&b, now)
 	}
@@ -42,7 +43,9 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 
 func (s *Status) tableText() string {
 	switch {
-	case s.Table == "missing":
+	case s.Table == tableUnknown:
+		return "not shown to this user"
+	case s.Table == tableMissing:
 		return "MISSING: run `ftpvip apply`"
 	case len(s.Changes) > 0:
 		return fmt.Sprintf("DIFFERS from the configuration in %d places: see `ftpvip diff`, fix with `ftpvip apply`",
@@ -77,7 +80,11 @@ func (v *VIP) write(b *strings.Builder, now time.Time) {
 
 // writeFigures writes the most important figures of the helper.
 func writeFigures(b *strings.Builder, f *live.Figures, now time.Time) {
-	fmt.Fprintf(b, "  version %s, process %d, up %s\n", terminal.Line(f.Version), f.PID, age(now.Sub(f.Started)))
+	fmt.Fprintf(b, "  version %s, process %d, up %s", terminal.Line(f.Version), f.PID, age(now.Sub(f.Started)))
+	if f.Config != "" {
+		fmt.Fprintf(b, ", configuration %s", terminal.Line(f.Config))
+	}
+	b.WriteByte('\n')
 	fmt.Fprintf(b, "  sessions: %d now, %d so far\n", f.SessionsCurrent, f.SessionsTotal)
 	fmt.Fprintf(b, "  data connections: %d awaited now, %d opened", f.Awaited, f.Data["opened"])
 	for _, name := range slices.Sorted(maps.Keys(f.Data)) {
