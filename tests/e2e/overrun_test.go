@@ -14,11 +14,11 @@ import (
 	"ftpvip/tests/lab"
 )
 
-// Of the storm in TestQueueOverrun: more packets than a queue holds (maxQueued), a hundred in each connection. TCP wants
+// Of the storm in TestQueueOverrun: more packets than a helper's socket has room for, many in each connection. TCP wants
 // an answer after ten of them, unless the route says otherwise.
 const (
 	overrunSessions = 100
-	overrunLines    = 100
+	overrunLines    = 300
 )
 
 // TestQueueOverrun sends the helper more packets than its queue holds while it does nothing at all. The kernel drops
