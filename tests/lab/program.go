@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,10 +39,11 @@ func FindProgram() (string, error) {
 
 // Program is ftpvip, the real one, on the balancer.
 type Program struct {
-	Path   string // of the binary
-	Config string // path of its configuration
-	State  string // its --state-dir
-	Log    string // the helper's --log-level; "": the default
+	Path   string   // of the binary
+	Config string   // path of its configuration
+	State  string   // its --state-dir
+	Log    string   // the helper's --log-level; "": the default
+	As     []string // a command that runs others as somebody else, such as setpriv with its options; nil: root
 
 	lab *Lab
 }
@@ -61,7 +63,8 @@ func (p *Program) Configure(config string) error {
 
 // args is the command line of a verb.
 func (p *Program) args(words ...string) []string {
-	return append([]string{p.Path, "--config", p.Config, "--state-dir", p.State}, words...)
+	line := append(slices.Clone(p.As), p.Path, "--config", p.Config, "--state-dir", p.State)
+	return append(line, words...)
 }
 
 // Args is the command line of a verb, for programs that run it.
@@ -108,6 +111,11 @@ func (p *Program) StartHelper(ctx context.Context, w io.Writer) (*Helper, error)
 		return nil, err
 	}
 	defer socket.Close()
+	if len(p.As) > 0 { // who may not be root
+		if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(filepath.Join(dir, "s"), 0o777)); err != nil {
+			return nil, err
+		}
+	}
 	words := []string{"helper"}
 	if p.Log != "" {
 		words = []string{"--log-level", p.Log, "helper"}
