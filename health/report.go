@@ -17,6 +17,8 @@ type Report struct {
 	Warnings   []string     `json:"warnings,omitempty"`
 	Table      *TableReport `json:"table,omitempty"` // nil: the round did not look
 
+	Troubles []Trouble `json:"troubles,omitempty"` // that doctor found on this host
+
 	ConfigError string `json:"config_error,omitempty"` // why the file cannot be used, and the round follows what was applied
 }
 

@@ -37,6 +37,9 @@ func WriteText(w io.Writer, r Report) error {
 		}
 		fmt.Fprintf(&out, " (check %s)\n", p.Check)
 	}
+	for _, t := range r.Troubles {
+		fmt.Fprintf(&out, "this host: %s (ftpvip doctor: %s)\n", terminal.Line(t.What), t.ID)
+	}
 	if t := r.Table; t != nil && t.State != TableWhole {
 		fmt.Fprintf(&out, "%s\n", t)
 	}

@@ -57,6 +57,10 @@ func (r Report) metrics() prometheus.Gatherer {
 	backends("check_success", "Whether the last check succeeded.", func(b BackendReport) float64 { return digit(b.OK) })
 	backends("check_duration_seconds", "How long the last check took.", func(b BackendReport) float64 { return b.LatencyMS / 1000 })
 	gauge("config_valid", "1: the configuration file can be used; 0: checks follow what was applied.").WithLabelValues().Set(digit(r.ConfigError == ""))
+	troubles := gauge("trouble", "What `ftpvip doctor` finds on this host that stands in the way of FTP, by its id.", "id")
+	for _, t := range r.Troubles {
+		troubles.WithLabelValues(t.ID).Set(1)
+	}
 	if r.Table != nil {
 		gauge("table_whole", "1: our table in the kernel is as it was applied, or nothing was applied; 0: somebody removed or changed it.").
 			WithLabelValues().Set(digit(r.Table.Whole()))

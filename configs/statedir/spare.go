@@ -26,6 +26,21 @@ func Unwritable(err error) bool {
 	return false
 }
 
+// Writable returns why a directory takes no new files; nil if it does.
+func Writable(path string) error {
+	d, err := Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	const name = ".writable"
+	err = d.Replace(name, []byte("x"), 0o600)
+	if err == nil {
+		return d.Remove(name)
+	}
+	return err
+}
+
 // SparePath is the directory in memory that stands in for a state directory that cannot be written. Each user has one for each
 // state directory. It is lost when the host restarts.
 func SparePath(path string) string {

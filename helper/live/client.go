@@ -25,6 +25,9 @@ var ErrNotRunning = errors.New("no helper is running")
 // ErrStranger says that somebody answers on the socket who may not.
 var ErrStranger = errors.New("neither root nor the directory's owner")
 
+// patience is how long a helper may take to answer; one that lives answers within milliseconds.
+const patience = 5 * time.Second
+
 // maxAnswer bounds an answer in bytes: some 100,000 sessions.
 const maxAnswer = 64 << 20
 
@@ -35,7 +38,7 @@ func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	d := net.Dialer{Timeout: timeout}
+	d := net.Dialer{Timeout: patience}
 	c, err := d.DialContext(ctx, "unix", dir.Join(filepath.Base(path)))
 	if err != nil {
 		if op, ok := errors.AsType[*net.OpError](err); ok {
@@ -128,7 +131,7 @@ func askOn(c net.Conn, path, what string, v any) error {
 }
 
 func exchange(c net.Conn, what string) ([]byte, error) {
-	if err := c.SetDeadline(time.Now().Add(timeout)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return nil, err
 	}
 	if err := json.NewEncoder(c).Encode(request{Get: what}); err != nil {

@@ -51,6 +51,7 @@ func judgeConntrack(f *Facts) []Finding {
 			Keep:   keepSysctl,
 		})
 	}
+	list = append(list, judgeTimeouts(f)...)
 	moves := func(p configs.Pool) bool { return p.Scheduler != configs.SourceHash }
 	if f.sysctl("net/netfilter/nf_conntrack_tcp_loose") == "1" && slices.ContainsFunc(f.Config.Pools, moves) {
 		list = append(list, Finding{
@@ -63,6 +64,26 @@ func judgeConntrack(f *Facts) []Finding {
 		})
 	}
 	return list
+}
+
+// shortTimeout is what a conntrack timeout must have so that sessions of people who think, and transfers that stall, go on.
+const shortTimeout = 900
+
+// judgeTimeouts finds connections that conntrack forgets while they are needed.
+func judgeTimeouts(f *Facts) []Finding {
+	const path = "net/netfilter/nf_conntrack_tcp_timeout_established"
+	seconds, err := strconv.Atoi(f.sysctl(path))
+	if err != nil || seconds >= shortTimeout {
+		return nil
+	}
+	return []Finding{{
+		ID: "short-timeout", Severity: Warning,
+		What: fmt.Sprintf("conntrack forgets connections that are silent for %d seconds (nf_conntrack_tcp_timeout_established)", seconds),
+		Why: "sessions that wait for longer between two commands, and transfers that stall for longer, end; during a transfer ftpvip keeps the " +
+			"control connection alive",
+		Remedy: []string{sysctlCommand(path, "86400")},
+		Keep:   keepSysctl,
+	}}
 }
 
 // judgeKernelHelper finds the automatic assignment of the kernel's helper, which kernels before 6.0 have.
@@ -109,7 +130,7 @@ func judgeFeatures(f *Facts) []Finding {
 			fi.What = "this kernel has no nfnetlink_cthelper, which helper.carrier: cthelper asks for"
 			fi.Why = "apply fails, and without a carrier no data connection can be announced"
 			fi.Remedy = []string{"modprobe nfnetlink_cthelper"}
-			fi.Keep = "nfnetlink_cthelper in /etc/modules-load.d/ftpvip.conf, or helper.carrier: auto"
+			fi.Keep = "nfnetlink_cthelper in /etc/modules-load.d/ftp.conf, or helper.carrier: auto"
 		}
 		list = append(list, fi)
 	}

@@ -143,8 +143,25 @@ func TestJudge(t *testing.T) {
 			f.Down = map[configs.Ref]bool{{Pool: "farm", Backend: "ftp1"}: true}
 		}, nil},
 		{"no bypass where some are answered", func(f *Facts) {
-			f.Flows[FlowKey{at("192.0.2.10:21"), at("10.2.0.11:21")}] = Flow{Unanswered: 3, Answered: 1}
+			f.Flows[FlowKey{at("192.0.2.10:21"), at("10.2.0.11:21")}] = Flow{Unanswered: 2, Answered: 1}
 		}, nil},
+		{"bypass, but for neighbours of this host", func(f *Facts) {
+			f.Flows[FlowKey{at("192.0.2.10:21"), at("10.2.0.11:21")}] = Flow{Unanswered: 5, Answered: 1}
+		}, []string{"error replies-bypass ip route replace default via 10.2.0.1"}},
+		{"the file is broken", func(f *Facts) { f.ConfigError = "f:1: x\nf:2: y" }, []string{"error config-broken ftpvip check"}},
+		{"the state directory is full", func(f *Facts) { f.StateDir, f.Unwritable = "/s", "no space" }, []string{"error state-unwritable df -h /s; findmnt -T /s"}},
+		{"a saved table", func(f *Facts) { f.Saved = []SavedTable{{"/etc/nftables.conf", 7}} }, []string{
+			"warning table-saved sed -i '/^table inet ftpvip {/,/^}/d' /etc/nftables.conf"}},
+		{"the helper is deaf", func(f *Facts) { f.Deaf = "timeout" }, []string{"error helper-deaf systemctl restart ftpvip-helper.service"}},
+		{"the helper has another configuration", func(f *Facts) { f.HelperID, f.AppliedID = "a", "b" }, []string{
+			"error helper-config systemctl reload ftpvip-helper.service"}},
+		{"the VIP was removed from its link", func(f *Facts) {
+			f.Config.VIPs[0].Bind = "wan0"
+			f.Routes[addr("192.0.2.10")] = Route{Kind: Unicast, Link: "wan0"}
+		}, []string{"error vip-unbound ftpvip apply"}},
+		{"short timeout", func(f *Facts) { f.Sysctls["net/netfilter/nf_conntrack_tcp_timeout_established"] = "300" }, []string{
+			"warning short-timeout sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=86400"}},
+		{"usual timeout", func(f *Facts) { f.Sysctls["net/netfilter/nf_conntrack_tcp_timeout_established"] = "432000" }, nil},
 		{"no bypass in one-arm mode", func(f *Facts) {
 			f.Flows[FlowKey{at("192.0.2.10:21"), at("10.2.0.11:21")}] = Flow{Unanswered: 3}
 			f.Config.Pools[0].SNAT.Mode = configs.SNATMasquerade

@@ -27,6 +27,14 @@ type Facts struct {
 	Flows      map[FlowKey]Flow
 	Down       map[configs.Ref]bool // judged down by the health checks
 	Unheard    []uint16             // queues that nobody listens to
+	Deaf       string               // why the helper that listens does not answer; "": it does
+	HelperID   string               // of the configuration that the helper works with; "": not known
+	AppliedID  string               // of the one that was applied; "": not known
+
+	ConfigError string // why the configuration file cannot be used: Config is what was applied
+	StateDir    string
+	Unwritable  string       // why the state directory cannot be written; "": it can
+	Saved       []SavedTable // saved rulesets that hold our table
 
 	Sysctls    map[string]string    // by path below /proc/sys; absent ones are not there
 	Links      []Link               // up, without lo
@@ -41,6 +49,12 @@ type Facts struct {
 type Table struct {
 	Missing bool
 	Changes []string // what apply would do to it
+}
+
+// SavedTable is a place in a file that nft loads when the host starts.
+type SavedTable struct {
+	File string
+	Line int
 }
 
 // Kernel is what the kernel has.
@@ -92,6 +106,12 @@ type Flow struct {
 	Unanswered int // a client's SYN went to the backend and no answer came through this host
 }
 
+// bypassed reports whether answers seem to take another way than through this host. Some may have come by it, such as those to
+// this host's own network.
+func (w Flow) bypassed() bool {
+	return w.Unanswered > 0 && (w.Answered == 0 || w.Unanswered >= 3 && w.Unanswered > w.Answered)
+}
+
 // sysctl returns a sysctl's value; "" where it is not there.
 func (f *Facts) sysctl(path string) string { return f.Sysctls[path] }
 
@@ -113,7 +133,7 @@ func Sysctls(links []string) []string {
 		"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/all/rp_filter",
 		"net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max", "net/netfilter/nf_conntrack_helper",
 		"net/netfilter/nf_conntrack_tcp_loose", "net/netfilter/nf_conntrack_acct",
-		"net/netfilter/nf_conntrack_expect_max",
+		"net/netfilter/nf_conntrack_expect_max", "net/netfilter/nf_conntrack_tcp_timeout_established",
 	}
 	for _, l := range links {
 		list = append(list, "net/ipv4/conf/"+l+"/rp_filter", "net/ipv4/conf/"+l+"/forwarding", "net/ipv4/conf/"+l+"/proxy_arp")

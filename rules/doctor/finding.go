@@ -3,6 +3,7 @@ package doctor
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // Severity is how bad a finding is.
@@ -26,17 +27,22 @@ type Finding struct {
 	Keep     string   `json:"keep,omitempty"`   // what makes it last over a reboot
 }
 
+// Doubts reports whether a finding says that the host's rules could not be followed to their end.
+func (f Finding) Doubts() bool {
+	return strings.HasSuffix(f.ID, "-unsure") || slices.Contains([]string{"firewall-unread", "no-net-admin", "legacy-iptables"}, f.ID)
+}
+
 // Counts reports whether a finding is a fault.
 func (f Finding) Counts() bool { return f.Severity != Note }
 
-// where files of sysctls go.
-const keepSysctl = "the same setting in /etc/sysctl.d/60-ftpvip.conf"
+// where files of sysctls go. The package has a file 60-ftpvip.conf, which one of that name in /etc would put out of force.
+const keepSysctl = "the same setting in /etc/sysctl.d/90-ftp.conf"
 
 // Judge lists all findings, the worst first.
 func Judge(f *Facts) []Finding {
 	var list []Finding
 	for _, judge := range []func(*Facts) []Finding{
-		judgePrivilege, judgeTable, judgeHelper, judgeForwarding, judgeVIPs, judgeRoutes, judgeReplies, judgeRPFilter,
+		judgePrivilege, judgeState, judgeTable, judgeSaved, judgeHelper, judgeForwarding, judgeVIPs, judgeRoutes, judgeReplies, judgeRPFilter,
 		judgeFirewall, judgeNAT, judgeMarks, judgeConntrack, judgeKernelHelper, judgeMTU, judgeFeatures, judgeLegacy,
 	} {
 		list = append(list, judge(f)...)

@@ -22,6 +22,42 @@ func judgePrivilege(f *Facts) []Finding {
 	}}
 }
 
+// judgeState looks at our own files.
+func judgeState(f *Facts) (list []Finding) {
+	if f.ConfigError != "" {
+		first, _, _ := strings.Cut(f.ConfigError, "\n")
+		list = append(list, Finding{
+			ID: "config-broken", Severity: Error,
+			What:   "the configuration file cannot be used: " + first,
+			Why:    "services go on with what was applied last, and nothing new can be applied",
+			Remedy: []string{f.Command + " check"},
+		})
+	}
+	if f.Unwritable != "" {
+		list = append(list, Finding{
+			ID: "state-unwritable", Severity: Error,
+			What:   "the state directory cannot be written: " + f.Unwritable,
+			Why:    "what health checks find is kept in memory only, and what an admin decides cannot be recorded: make room, or make it writable",
+			Remedy: []string{"df -h " + Shell(f.StateDir) + "; findmnt -T " + Shell(f.StateDir)},
+		})
+	}
+	return list
+}
+
+// judgeSaved finds our table in files that nft loads when the host starts.
+func judgeSaved(f *Facts) (list []Finding) {
+	for _, s := range f.Saved {
+		list = append(list, Finding{
+			ID: "table-saved", Severity: Warning,
+			What: fmt.Sprintf("%s holds table inet ftpvip (line %d), as `nft list ruleset` printed it", s.File, s.Line),
+			Why: "where our conntrack helper is not registered yet when nft loads the file, nft refuses all of it, and the host starts without a " +
+				"firewall; and an old table comes back. ftpvip.service makes the table by itself",
+			Remedy: []string{"sed -i '/^table inet ftpvip {/,/^}/d' " + Shell(s.File)},
+		})
+	}
+	return list
+}
+
 func judgeTable(f *Facts) []Finding {
 	apply := f.Command + " apply"
 	switch {
@@ -49,12 +85,30 @@ func judgeTable(f *Facts) []Finding {
 
 func judgeHelper(f *Facts) []Finding {
 	application := func(v configs.VIP) bool { return v.Application == configs.FTPControl }
-	if len(f.Unheard) == 0 || !slices.ContainsFunc(f.Config.VIPs, application) {
-		return nil
-	}
 	remedy := f.Command + " helper"
 	if f.Systemd {
 		remedy = "systemctl restart ftpvip-helper.service"
+	}
+	switch {
+	case !slices.ContainsFunc(f.Config.VIPs, application):
+		return nil
+	case len(f.Unheard) > 0:
+	case f.Deaf != "":
+		return []Finding{{
+			ID: "helper-deaf", Severity: Error,
+			What:   "the helper has its queues and does not answer: " + f.Deaf,
+			Why:    "packets of control connections wait for it; logins hang",
+			Remedy: []string{remedy},
+		}}
+	case f.HelperID != "" && f.AppliedID != "" && f.HelperID != f.AppliedID:
+		return []Finding{{
+			ID: "helper-config", Severity: Error,
+			What:   fmt.Sprintf("the helper works with another configuration (%s) than what is applied (%s)", f.HelperID, f.AppliedID),
+			Why:    "control connections of VIPs that it does not know pass unread, and their replies name the server's own address",
+			Remedy: []string{strings.Replace(remedy, "restart", "reload", 1)},
+		}}
+	default:
+		return nil
 	}
 	queues := make([]string, len(f.Unheard))
 	for i, q := range f.Unheard {
@@ -129,6 +183,13 @@ func judgeVIPs(f *Facts) []Finding {
 			}
 			on := f.connected(a)
 			switch {
+			case v.Bind != "":
+				list = append(list, Finding{
+					ID: "vip-unbound", Severity: Error,
+					What:   fmt.Sprintf("VIP %s (%s) is not on %s, where bind wants it: somebody removed it, or the link was made anew", a, v.Name, v.Bind),
+					Why:    "nobody answers for it, so no client gets here",
+					Remedy: []string{f.Command + " apply"},
+				})
 			case used, on != nil && f.on("net/ipv4/conf/"+on.Name+"/proxy_arp"):
 			case on == nil:
 				list = append(list, Finding{
@@ -211,7 +272,7 @@ func judgeReplies(f *Facts) []Finding {
 	seen := map[netip.AddrPort]bool{}
 	for _, s := range f.services() {
 		flow := f.Flows[FlowKey{s.at, s.to}]
-		if s.pool.SNAT.Mode != configs.SNATNone || flow.Unanswered == 0 || flow.Answered > 0 || seen[s.to] ||
+		if s.pool.SNAT.Mode != configs.SNATNone || !flow.bypassed() || seen[s.to] ||
 			f.Down[configs.Ref{Pool: s.pool.Name, Backend: s.backend.Name}] {
 			continue
 		}
@@ -222,8 +283,8 @@ func judgeReplies(f *Facts) []Finding {
 		}
 		list = append(list, Finding{
 			ID: "replies-bypass", Severity: Error,
-			What: fmt.Sprintf("clients' connections to backend %s (%s) get no answer through this host: %d unanswered, none answered",
-				s.backend.Name, s.to, flow.Unanswered),
+			What: fmt.Sprintf("clients' connections to backend %s (%s) get no answer through this host: %d unanswered, %d answered",
+				s.backend.Name, s.to, flow.Unanswered, flow.Answered),
 			Why: fmt.Sprintf("pool %s has no snat, so the backend has to route its answers to the clients back through this host; they take "+
 				"another way (or its own firewall refuses the clients, or it is down). The other cure is one-arm mode: snat: masquerade in pool %s",
 				s.pool.Name, s.pool.Name),

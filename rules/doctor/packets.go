@@ -97,6 +97,10 @@ func (f *Facts) probes(s service, client string) []probe {
 		p.State, p.SYN = state, syn
 		return p
 	}
+	announced := func(p walk.Packet) walk.Packet {
+		p.Expected, p.Helper = true, f.carrier()
+		return p
+	}
 	list := f.way(nil, needControl, s, as(there, walk.StateNew, true))
 	list = f.way(list, needReplies, s, back)
 	if !s.backend.PassivePorts.IsZero() {
@@ -110,14 +114,14 @@ func (f *Facts) probes(s service, client string) []probe {
 			passive := at(there, clientPort, port)
 			passive.OriginalDst = netip.AddrPortFrom(s.at.Addr(), port)
 			passive.Status |= walk.StatusExpected
-			list = f.way(list, needPassive, s, as(passive, walk.StateRelated, true))
+			list = f.way(list, needPassive, s, announced(as(passive, walk.StateRelated, true)))
 			data := at(back, port, clientPort)
 			data.OriginalDst = passive.OriginalDst
-			list = f.way(list, needData, s, data)
+			list = f.way(list, needData, s, announced(data))
 			active := at(back, activePort, port)
 			active.OriginalSrc, active.OriginalDst, active.Reply = netip.AddrPort{}, netip.AddrPort{}, false
 			active.Status, active.StatusKnown = walk.StatusExpected, walk.StatusExpected
-			list = f.way(list, needActive, s, as(active, walk.StateRelated, true))
+			list = f.way(list, needActive, s, announced(as(active, walk.StateRelated, true)))
 		}
 	}
 	icmp := as(at(there, 0, 0), walk.StateRelated, false)
@@ -127,6 +131,14 @@ func (f *Facts) probes(s service, client string) []probe {
 	}
 	icmp.StatusKnown = 0
 	return f.way(list, needICMP, s, icmp)
+}
+
+// carrier is the name of the conntrack helper that announces data connections.
+func (f *Facts) carrier() string {
+	if f.Config.Helper.Carrier == configs.CarrierSane || !f.Kernel.CTHelper {
+		return rules.SaneHelperName
+	}
+	return rules.CTHelperName
 }
 
 // way adds a packet at the hooks that it passes.

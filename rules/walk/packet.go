@@ -50,6 +50,10 @@ type Packet struct {
 	OriginalSrc, OriginalDst netip.AddrPort
 	Reply                    bool // the packet goes the other way
 	DstLocal, DstNotLocal    bool // what the routing table says of Dst
+
+	// Expected says whether another connection announced the packet's, and Helper the conntrack helper of that one.
+	Expected bool
+	Helper   string // "": unknown
 }
 
 // bits is data of which some bits are known.
@@ -243,6 +247,8 @@ func (p *Packet) conntrack(f Field) bits {
 		return known([]byte{0})
 	case unix.NFT_CT_PROTOCOL:
 		return known([]byte{p.Proto})
+	case unix.NFT_CT_HELPER:
+		return p.masterHelper()
 	case unix.NFT_CT_SRC, unix.NFT_CT_SRC_IP, unix.NFT_CT_SRC_IP6:
 		return addr(src)
 	case unix.NFT_CT_DST, unix.NFT_CT_DST_IP, unix.NFT_CT_DST_IP6:
@@ -254,6 +260,22 @@ func (p *Packet) conntrack(f Field) bits {
 	}
 	return unknown(16)
 }
+
+// masterHelper is the name of the helper that announced the connection (net/netfilter/nft_ct.c, NFT_CT_HELPER). The kernel ends
+// a rule that asks for it where there is none; no name is empty, so that is the same as an empty one for rules that ask for a name.
+func (p *Packet) masterHelper() bits {
+	if p.Expected && p.Helper == "" {
+		return unknown(helperNameLen)
+	}
+	name := make([]byte, helperNameLen)
+	if p.Expected {
+		copy(name, p.Helper)
+	}
+	return known(name)
+}
+
+// helperNameLen is NF_CT_HELPER_NAME_LEN of linux/netfilter/nf_conntrack_common.h.
+const helperNameLen = 16
 
 // Flags and results of fib (enum nft_fib_flags, nft_fib_result), and route types of linux/rtnetlink.h.
 const (

@@ -38,10 +38,28 @@ func xtMatch(x XTMatch, p *Packet) (truth, string) {
 		m = xtICMP(x.Info, p)
 	case "hl":
 		m = xtHopLimit(x.Info, p)
+	case "helper":
+		m = xtHelper(x.Info, p)
 	default:
 		m = maybe
 	}
 	return m, why
+}
+
+// xtHelper reads struct xt_helper_info: whether it is inverted, and a name, of which any will do if it is empty.
+func xtHelper(info []byte, p *Packet) truth {
+	if len(info) < 5 {
+		return maybe
+	}
+	name, _, _ := bytes.Cut(info[4:], []byte{0})
+	m := truthOf(p.Expected && (len(name) == 0 || bytes.HasPrefix(name, []byte(p.Helper))))
+	if p.Expected && p.Helper == "" {
+		m = maybe
+	}
+	if binary.NativeEndian.Uint32(info) != 0 {
+		m = m.not()
+	}
+	return m
 }
 
 // xtTyped judges the matches that the library decodes. Addresses take as much room in every family as in IPv6.

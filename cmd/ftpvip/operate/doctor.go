@@ -3,34 +3,62 @@ package operate
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/netip"
 
 	"ftpvip/cmd/ftpvip/report"
 	"ftpvip/configs"
+	"ftpvip/configs/statedir"
 	"ftpvip/helper/carrier"
 	"ftpvip/helper/live"
-	"ftpvip/helper/observe"
 	"ftpvip/rules"
 	"ftpvip/rules/doctor"
-	"ftpvip/rules/doctor/host"
 )
 
-// Doctor looks for problems with FTP on this host. An invalid client stands for any client; command is how ftpvip was called.
+// Doctor looks for problems with FTP on this host. An invalid client stands for any client; command is how ftpvip was called. If
+// the file cannot be used, it looks at what was applied.
 func (o *Operator) Doctor(ctx context.Context, client netip.Addr, command string) ([]doctor.Finding, error) {
-	cfg, err := o.config()
+	record, err := o.record()
 	if err != nil {
 		return nil, err
 	}
-	facts := &doctor.Facts{Config: cfg, Client: client, Command: command, Legacy: o.Seen.legacy}
-	if err := errors.Join(o.Seen.legacyErr, host.Read(facts)); err != nil {
+	cfg, _, broken, err := o.shown(record)
+	if err != nil {
 		return nil, err
 	}
-	admin, err := host.HasNetAdmin()
+	facts := &doctor.Facts{Config: cfg, Client: client, Command: command}
+	if broken != nil {
+		facts.ConfigError = broken.Error()
+	}
+	if record.Current != nil {
+		facts.AppliedID = record.Current.ID()
+	}
+	figures, err := live.AskFigures(ctx, o.socket())
+	return o.examine(ctx, facts, figures, err)
+}
+
+// examine fills in the facts and judges them. figures are what the helper answered, or deaf is why it did not.
+func (o *Operator) examine(ctx context.Context, facts *doctor.Facts, figures *live.Figures, deaf error) ([]doctor.Finding, error) {
+	var helper report.Helper
+	switch {
+	case deaf == nil:
+		helper.Live, facts.HelperID = figures, figures.Config
+	case !errors.Is(deaf, live.ErrNotRunning) && !denied(deaf) && !errors.Is(deaf, fs.ErrPermission):
+		facts.Deaf = deaf.Error()
+	}
+	facts.Legacy, facts.StateDir = o.Seen.legacy, o.StateDir
+	if err := errors.Join(o.Seen.legacyErr, o.Host.Read(facts)); err != nil {
+		return nil, err
+	}
+	if err := statedir.Writable(o.StateDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		facts.Unwritable = err.Error()
+	}
+	admin, err := o.Host.NetAdmin()
 	if err != nil {
 		return nil, err
 	}
 	if facts.NoAdmin = !admin; admin {
-		if err := o.askKernel(ctx, facts); err != nil {
+		if err := o.askKernel(ctx, facts, helper); err != nil {
 			return nil, err
 		}
 	}
@@ -89,7 +117,7 @@ func (o *Operator) askTable(facts *doctor.Facts) error {
 }
 
 // askKernel adds what needs CAP_NET_ADMIN.
-func (o *Operator) askKernel(ctx context.Context, facts *doctor.Facts) error {
+func (o *Operator) askKernel(ctx context.Context, facts *doctor.Facts, state report.Helper) error {
 	cfg := facts.Config
 	if err := o.askFeatures(facts); err != nil {
 		return err
@@ -102,17 +130,13 @@ func (o *Operator) askKernel(ctx context.Context, facts *doctor.Facts) error {
 	if err := o.askTable(facts); err != nil {
 		return err
 	}
-	flows, err := observe.Flows(ctx, cfg)
+	flows, err := o.Host.Flows(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	facts.Flows = map[doctor.FlowKey]doctor.Flow{}
 	for w, n := range flows {
 		facts.Flows[doctor.FlowKey(w)] = doctor.Flow(n)
-	}
-	var state report.Helper
-	if state.Live, err = live.AskFigures(ctx, o.socket()); err != nil {
-		state.Live = nil
 	}
 	if err := o.helperState(&state, cfg.Helper); err != nil {
 		return err

@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"ftpvip/configs"
+	"ftpvip/helper/observe"
 	"ftpvip/helper/reset"
 	"ftpvip/rules"
 	"ftpvip/rules/bind"
+	"ftpvip/rules/doctor"
 )
 
 // errFault is what a fake fails with that was asked to.
@@ -106,6 +108,36 @@ func (s *fakeSessions) Reset(_ context.Context, _ *configs.Config, refs []config
 	n := s.left
 	s.left = 0
 	return reset.Ended{Control: n}, nil
+}
+
+// fakeHost is a host with a way to everybody.
+type fakeHost struct{}
+
+func (fakeHost) Read(f *doctor.Facts) error {
+	f.Routes = map[netip.Addr]doctor.Route{}
+	for i := range f.Config.Pools {
+		for _, b := range f.Config.Pools[i].Backends {
+			for _, a := range b.Addrs.All() {
+				f.Routes[a] = doctor.Route{Kind: doctor.Unicast, Link: "lan0"}
+			}
+		}
+	}
+	for i := range f.Config.VIPs {
+		for _, a := range f.Config.VIPs[i].Addrs.All() {
+			f.Routes[a] = doctor.Route{Kind: doctor.Local, Link: "lo"}
+		}
+	}
+	return nil
+}
+
+func (fakeHost) NetAdmin() (bool, error) { return true, nil }
+
+func (fakeHost) Look() Seen {
+	return Seen{queues: map[uint16]observe.QueueState{2100: {Number: 2100}, 2101: {Number: 2101}}}
+}
+
+func (fakeHost) Flows(context.Context, *configs.Config) (map[observe.Way]observe.Flow, error) {
+	return nil, nil
 }
 
 // fakeClock stands still until a test moves it. Waits that are shorter than a second are over at once, as a test has

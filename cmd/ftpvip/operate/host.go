@@ -14,6 +14,7 @@ import (
 	"ftpvip/helper/reset"
 	"ftpvip/rules/bind"
 	"ftpvip/rules/change"
+	"ftpvip/rules/doctor"
 	"ftpvip/rules/doctor/host"
 	"ftpvip/rules/foreign"
 	"ftpvip/rules/kernel"
@@ -23,6 +24,7 @@ import (
 // OnHost makes the operator work on this host.
 func (o *Operator) OnHost() *Operator {
 	o.Kernel, o.Carrier, o.Addresses, o.Sessions, o.Clock = hostKernel{}, hostCarrier{}, hostAddresses{}, hostSessions{}, hostClock{}
+	o.Host = hostFacts{}
 	o.Change = change.Plain
 	return o
 }
@@ -65,6 +67,17 @@ func (hostSessions) Connections(cfg *configs.Config) (map[netip.AddrPort]map[net
 
 func (hostSessions) Reset(ctx context.Context, cfg *configs.Config, refs []configs.Ref) (reset.Ended, error) {
 	return reset.Sessions(ctx, cfg, refs)
+}
+
+type hostFacts struct{}
+
+func (hostFacts) Read(f *doctor.Facts) error { return host.Read(f) }
+func (hostFacts) NetAdmin() (bool, error)    { return host.HasNetAdmin() }
+
+func (hostFacts) Look() Seen { return Look() }
+
+func (hostFacts) Flows(ctx context.Context, cfg *configs.Config) (map[observe.Way]observe.Flow, error) {
+	return observe.Flows(ctx, cfg)
 }
 
 type hostClock struct{}

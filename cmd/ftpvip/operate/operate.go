@@ -14,10 +14,12 @@ import (
 	"ftpvip/configs"
 	"ftpvip/health/probe"
 	"ftpvip/helper/live"
+	"ftpvip/helper/observe"
 	"ftpvip/helper/reset"
 	"ftpvip/rules"
 	"ftpvip/rules/bind"
 	"ftpvip/rules/change"
+	"ftpvip/rules/doctor"
 	"ftpvip/rules/walk"
 )
 
@@ -68,6 +70,14 @@ type Sessions interface {
 	Reset(ctx context.Context, cfg *configs.Config, refs []configs.Ref) (reset.Ended, error)
 }
 
+// Host is what doctor looks at besides nf_tables, as packages rules/doctor/host and helper/observe have it.
+type Host interface {
+	Read(f *doctor.Facts) error
+	NetAdmin() (bool, error)
+	Look() Seen
+	Flows(ctx context.Context, cfg *configs.Config) (map[observe.Way]observe.Flow, error)
+}
+
 // Clock is the time, and the id of this boot.
 type Clock interface {
 	Now() time.Time
@@ -92,10 +102,11 @@ type Operator struct {
 	Carrier   Carrier
 	Addresses Addresses
 	Sessions  Sessions
+	Host      Host
 	Clock     Clock
 	Waiter    Waiter        // of apply --confirm
 	Change    change.Runner // carries out the steps of what changes kernel and state files
-	Seen      Seen          // by root
+	Seen      Seen          // by root; rounds look for themselves
 	Probes    probe.Set     // of health checks; nil: those that there are
 
 	file atomic.Pointer[loaded]

@@ -59,6 +59,7 @@ func (o *Operator) Round(ctx context.Context, show func(health.Report) error) er
 		o.Log.Warn(w)
 	}
 	done.report.Broken(in.broken)
+	done.report.Troubles = o.watchHost(ctx, cfg)
 	o.logEvents(done.events)
 	return errors.Join(err, show(done.report), o.resetDown(ctx, cfg, done.events), o.notifyAndRecord(ctx, cfg, done.events))
 }

@@ -18,6 +18,7 @@ import (
 	"ftpvip/helper/live"
 	"ftpvip/helper/observe"
 	"ftpvip/rules"
+	"ftpvip/rules/doctor"
 )
 
 // Status returns the state of VIPs, pools, backends and the helper, and what is wrong with them. If the file cannot be used it is
@@ -45,12 +46,12 @@ func (o *Operator) Status(ctx context.Context) (*report.Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Helper.Live, err = live.AskFigures(ctx, o.socket())
-	if err != nil {
-		s.Helper.Live = nil // only what /proc says
-		if !errors.Is(err, live.ErrNotRunning) {
-			s.Helper.Silent = err.Error()
-		}
+	figures, deaf := live.AskFigures(ctx, o.socket())
+	switch {
+	case deaf == nil:
+		s.Helper.Live = figures
+	case !errors.Is(deaf, live.ErrNotRunning): // else only what /proc says
+		s.Helper.Silent = deaf.Error()
 	}
 	if err := o.helperState(&s.Helper, cfg.Helper); err != nil {
 		return nil, err
@@ -60,6 +61,15 @@ func (o *Operator) Status(ctx context.Context) (*report.Status, error) {
 	}
 	s.Unsaved = statedir.HasSpare(o.StateDir)
 	s.Judge(record.Current, id)
+	found, err := o.examine(ctx, &doctor.Facts{Config: cfg, Command: "ftpvip"}, figures, deaf)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range found {
+		if f.Severity == doctor.Error && !told[f.ID] {
+			s.AddProblem(f.What, f.ID)
+		}
+	}
 	return s, nil
 }
 

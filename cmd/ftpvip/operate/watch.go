@@ -44,6 +44,7 @@ type watcher struct {
 	brokenMu      sync.Mutex
 	broken        error // why the configuration file cannot be used; nil: it can
 	unnotified    chan unnotified
+	troubles      atomic.Pointer[[]health.Trouble] // nil: nobody has looked yet
 }
 
 // unnotified is the events of a round whose notify commands have not run yet.
@@ -86,11 +87,28 @@ func (o *Operator) Watch(ctx context.Context, textfile string) error {
 	go func() { defer close(told); w.notifyAll() }()
 	w.notify(daemon.SdNotifyReady)
 	o.Log.Info("watching", "pools", len(cfg.Pools))
+	examined := make(chan struct{})
+	go func() { defer close(examined); w.examineAgain() }()
 	health.Watch{Config: w.cfg.Load, Found: w.found}.Run(ctx, w.backends)
+	<-examined
 	w.notify(daemon.SdNotifyStopping)
 	close(w.unnotified)
 	<-told
 	return w.last()
+}
+
+// examineAgain looks for what stands in the way of FTP on this host, until the watch ends. It has a loop of its own, as it may take
+// seconds.
+func (w *watcher) examineAgain() {
+	for {
+		found := w.watchHost(w.ctx, w.cfg.Load())
+		w.troubles.Store(&found)
+		select {
+		case <-w.ctx.Done():
+			return
+		case <-w.Clock.After(examineEvery):
+		}
+	}
 }
 
 // reloads reloads the configuration on SIGHUP, until stop is called.
@@ -167,6 +185,9 @@ func (w *watcher) found(found health.Found) (known health.File, judged bool) {
 		w.saved = now
 		w.reloadAfterChange()
 		done.report.Broken(w.whyBroken())
+		if found := w.troubles.Load(); found != nil {
+			done.report.Troubles = *found
+		}
 		if w.textfile != "" {
 			if err := health.WriteTextfile(w.textfile, done.report); err != nil {
 				w.Log.Error(err.Error())

@@ -59,7 +59,7 @@ pools:
 func (w *world) operator() *Operator {
 	return &Operator{
 		Source: &Source{Path: w.file, Log: w.log}, StateDir: w.dir, Log: w.log,
-		Kernel: w.kernel, Carrier: w.carrier, Addresses: w.addresses, Sessions: w.sessions, Clock: w.clock, Change: change.Plain,
+		Kernel: w.kernel, Carrier: w.carrier, Addresses: w.addresses, Sessions: w.sessions, Host: fakeHost{}, Clock: w.clock, Change: change.Plain,
 	}
 }
 

@@ -14,11 +14,12 @@ import (
 type Findings struct {
 	Findings []doctor.Finding `json:"findings"`
 	Healthy  bool             `json:"healthy"` // none but notes
+	Walked   bool             `json:"walked"`  // FTP was followed through all rules of this host, and passes
 }
 
 // NewFindings is that of a list, which may be nil.
 func NewFindings(list []doctor.Finding) *Findings {
-	return &Findings{append([]doctor.Finding{}, list...), !slices.ContainsFunc(list, doctor.Finding.Counts)}
+	return &Findings{append([]doctor.Finding{}, list...), !slices.ContainsFunc(list, doctor.Finding.Counts), !slices.ContainsFunc(list, doctor.Finding.Doubts)}
 }
 
 // WriteText writes it for a terminal.
@@ -45,9 +46,12 @@ func (d *Findings) WriteText(w io.Writer) error {
 		}
 		b.WriteString("\n")
 	}
-	if d.Healthy {
+	switch {
+	case d.Healthy && !d.Walked:
+		fmt.Fprintf(&b, "nothing was found, but doctor could not follow FTP through all rules of this host: see the notes (%d)\n", count[doctor.Note])
+	case d.Healthy:
 		fmt.Fprintf(&b, "nothing stands in the way of FTP (notes %d)\n", count[doctor.Note])
-	} else {
+	default:
 		fmt.Fprintf(&b, "errors %d, warnings %d, notes %d\n", count[doctor.Error], count[doctor.Warning], count[doctor.Note])
 	}
 	return Write(w, "%s", b.String())

@@ -190,7 +190,7 @@ func TestJSON(t *testing.T) {
 		{"drain", &Decided{Backend: "farm/a", Mode: rules.Drained, Weight: 10, Changed: true}, `{"backend":"farm/a","mode":"drained","weight":10,"changed":true,"elements_deleted":0,"elements_added":0}`},
 		{"drain --wait", Drained{&Decided{Backend: "farm/a", Mode: rules.Drained}, 2, 1.5}, `{"backend":"farm/a","mode":"drained","weight":0,"changed":false,"elements_deleted":0,"elements_added":0,"sessions":2,"waited_seconds":1.5}`},
 		{"disable", &Disabled{Decided: &Decided{Backend: "farm/a", Mode: rules.Disabled}}, `{"backend":"farm/a","mode":"disabled","weight":0,"changed":false,"elements_deleted":0,"elements_added":0,"control_connections":0,"data_connections":0,"without_reset":0}`},
-		{"doctor", NewFindings(nil), `{"findings":[],"healthy":true}`},
+		{"doctor", NewFindings(nil), `{"findings":[],"healthy":true,"walked":true}`},
 		{"check", NewChecked("f", cfg, servers.For(cfg)), `{"backends":3,"file":"f","passive":{"servers":[],"firewall":[]},"pools":2,"valid":true,"vips":1}`},
 		{"version", Version{Go: "go1", Version: "v1"}, `{"go":"go1","version":"v1"}`},
 	} {

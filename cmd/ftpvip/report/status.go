@@ -25,13 +25,13 @@ type Status struct {
 	RoundLate bool      `json:"health_round_late"` // nobody checks any more, or never did
 	Warnings  []string  `json:"warnings,omitempty"`
 
-	PendingUntil time.Time `json:"confirm_until,omitzero"`   // an apply waits for its confirmation
-	RolledBack   time.Time `json:"rolled_back,omitzero"`     // the file is not in force since
-	at       time.Time
-	expected time.Duration // how long after a round the next one is late; 0: none is needed
+	PendingUntil time.Time `json:"confirm_until,omitzero"` // an apply waits for its confirmation
+	RolledBack   time.Time `json:"rolled_back,omitzero"`   // the file is not in force since
+	at           time.Time
+	expected     time.Duration // how long after a round the next one is late; 0: none is needed
 
-	ConfigError  string    `json:"config_error,omitempty"`   // why the file cannot be used: this is the status of what was applied
-	Unsaved      bool      `json:"state_not_saved,omitzero"` // health state is in memory only: the state directory cannot be written
+	ConfigError string `json:"config_error,omitempty"`   // why the file cannot be used: this is the status of what was applied
+	Unsaved     bool   `json:"state_not_saved,omitzero"` // health state is in memory only: the state directory cannot be written
 }
 
 // VIP is a VIP with who serves it.

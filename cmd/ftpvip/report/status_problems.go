@@ -59,6 +59,11 @@ func (s *Status) judgeHelper(applied *inforce.Applied, problem func(string, ...a
 	}
 }
 
+// AddProblem adds what doctor found.
+func (s *Status) AddProblem(what, id string) {
+	s.Problems = append(s.Problems, fmt.Sprintf("%s: see `ftpvip doctor` (%s)", what, id))
+}
+
 // writeProblems writes what is wrong before anything else.
 func (s *Status) writeProblems(b *strings.Builder) {
 	for _, p := range s.Problems {

@@ -41,6 +41,7 @@ func Read(f *doctor.Facts) error {
 	}
 	f.Systemd = exists("/run/systemd/system")
 	f.Keepalived = exists("/run/keepalived.pid") || exists("/run/keepalived/keepalived.pid")
+	f.Saved = Saved()
 	f.Modules = map[string]bool{"nf_conntrack_ftp": exists("/sys/module/nf_conntrack_ftp")}
 	return nil
 }
