@@ -31,7 +31,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	a.flags(root)
-	root.AddCommand(a.entering(a.checkCommand(), a.applyCommand(), a.diffCommand(), a.flushCommand(), a.helperCommand(),
+	root.AddCommand(a.entering(a.checkCommand(), a.applyCommand(), a.registerCommand(), a.diffCommand(), a.flushCommand(), a.helperCommand(),
 		a.healthCommand(), a.statusCommand(), a.sessionsCommand(),
 		a.doctorCommand(), a.drainCommand(), a.disableCommand(), a.enableCommand(), a.weightCommand(),
 		a.confirmCommand(), a.rollbackCommand(), a.awaitCommand())...)

@@ -113,3 +113,16 @@ func (o *Operator) close(k interface{ Close() error }) {
 		o.Log.Debug("cannot close the netlink socket", "err", err)
 	}
 }
+
+// Register makes the carrier known to the kernel, if the configuration needs one that is not known yet.
+func (o *Operator) Register() error {
+	in, err := o.serving()
+	if err != nil {
+		return err
+	}
+	_, unregistered, err := o.Carrier.Choose(in.cfg.Helper.Carrier)
+	if err != nil || !unregistered {
+		return err
+	}
+	return o.Carrier.Register()
+}
