@@ -61,7 +61,7 @@ func (s *session) askPassive(mode configs.DataMode) (uint16, error) {
 	}
 	named := s.t.Spec.Named
 	switch {
-	case len(named) == 0 || slices.Contains(named, at.Addr()):
+	case len(named) == 0 || at.Addr().IsUnspecified() || slices.Contains(named, at.Addr()):
 		return at.Port(), nil
 	case s.t.Via.IsValid() && s.t.Spec.Backend.Addrs.Has(at.Addr()):
 		return 0, failed(judge.StepLocal, fmt.Sprintf("pasv: the reply names the server's own address %s: nobody rewrites it; is the helper running?", at.Addr()), nil)

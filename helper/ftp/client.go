@@ -90,8 +90,11 @@ func (s *Session) activeCommand(t *stream, cmd Command, arg, n int) {
 		e, why = parseEprt(text)
 		to, octal = e.to, e.octal
 	}
+	// A number with zeros before it is another one to readers that take those for octal. The client's own address and port are
+	// written without, and with blanks before them.
+	plain := cmd == CmdPORT && octal && !s.ends.OneArm() && t.frozen() <= arg
 	if why == ReasonNone {
-		why = s.checkActive(to, octal)
+		why = s.checkActive(to, octal && !plain)
 	}
 	if why != ReasonNone {
 		s.refuse(FromClient, cmd, why, to)
@@ -100,14 +103,23 @@ func (s *Session) activeCommand(t *stream, cmd Command, arg, n int) {
 	}
 	d := DataConn{Command: cmd, At: to, Port: to.Port(), To: to}
 	if !s.ends.OneArm() {
-		s.openTwoArm(t, d, n)
+		if s.openTwoArm(t, d, n) && plain {
+			s.writePlain(t, to, arg, n)
+		}
 		return
 	}
 	s.openOneArm(t, d, e, arg, n)
 }
 
-// openTwoArm makes the expectation for a command that passes as it is.
-func (s *Session) openTwoArm(t *stream, d DataConn, n int) {
+// writePlain writes an argument of PORT without zeros before numbers, at equal length: servers skip blanks before it.
+func (s *Session) writePlain(t *stream, to netip.AddrPort, arg, n int) {
+	out := sixText(to.Addr()) + portText(to.Port())
+	t.edit(t.line+arg, append(bytes.Repeat([]byte{' '}, n-arg-len(out)), out...))
+	s.event(Event{Kind: EventRewritten, Dir: FromClient, Command: CmdPORT, Named: to})
+}
+
+// openTwoArm makes the expectation for a command that names the client itself, and reports whether it goes on.
+func (s *Session) openTwoArm(t *stream, d DataConn, n int) bool {
 	err := s.opener.Open(d)
 	switch {
 	case err == nil:
@@ -116,11 +128,13 @@ func (s *Session) openTwoArm(t *stream, d DataConn, n int) {
 	case isQuota(err):
 		s.refuseErr(FromClient, d.Command, ReasonQuota, d.To, err)
 		neutralise(t, n)
+		return false
 	default:
 		// The backend may still get through: a source group gives its
 		// connections the VIP as well, only without being announced.
 		s.event(Event{Kind: EventOpenFailed, Reason: ReasonOpen, Command: d.Command, Data: d, Err: err})
 	}
+	return true
 }
 
 // openOneArm makes the expectation and names our own address to the backend.
@@ -139,7 +153,7 @@ func (s *Session) openOneArm(t *stream, d DataConn, e eprt, arg, n int) {
 	if choice.six {
 		choice.max = min(size-len(sixText(s.ends.Seen.Addr())), len("255,255"))
 	} else {
-		choice.max = min(size-len("|1|||")-len(s.ends.Seen.Addr().String()), len("65535"))
+		choice.max = min(size-len("|1|||")-len(shortest(s.ends.Seen.Addr())), len("65535"))
 	}
 	ours, same := s.sameForm(d.Command, text[:size], &choice)
 	choice.min = choice.max

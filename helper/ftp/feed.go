@@ -183,7 +183,7 @@ func (s *Session) mustHold(line []byte) bool {
 	if n == 3 && string(line[:3]) == "227" {
 		return true
 	}
-	return string(line[:n]) == "227"[:n] && s.due(227) || string(line[:n]) == "229"[:n] && s.due(229)
+	return (string(line[:n]) == "227"[:n] || string(line[:n]) == "229"[:n]) && s.due()
 }
 
 // mayHoldAddress reports whether the rest of a reply, whose start nobody read, has come to an address of the backend's.

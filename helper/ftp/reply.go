@@ -26,7 +26,8 @@ const (
 // parse227 reads the six numbers of a 227 reply, code and line end excepted, at
 // the place where clients find them: the first six numbers separated by commas,
 // with or without parentheses (RFC 1123, section 4.1.2.6). Blanks after commas
-// and leading zeros are taken; numbers are decimal. from is where to start.
+// and leading zeros are taken; numbers are decimal. Some servers name 0.0.0.0, which
+// clients take for the server that they talk to. from is where to start.
 func parse227(line []byte, from int) (group, found) {
 	for i := from; i < len(line); i++ {
 		if !isDigit(line[i]) {
@@ -54,7 +55,7 @@ func parse227(line []byte, from int) (group, found) {
 		}
 		g.addr = netip.AddrFrom4([4]byte{byte(nums[0]), byte(nums[1]), byte(nums[2]), byte(nums[3])})
 		g.port = uint16(nums[4]<<8 | nums[5])
-		if g.addr.IsUnspecified() || g.port == 0 {
+		if g.port == 0 {
 			return g, foundBad
 		}
 		return g, foundOK

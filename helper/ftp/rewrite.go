@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -202,19 +203,14 @@ func appendPadded(t []byte, v uint64, width int) []byte {
 	return strconv.AppendUint(t, v, 10)
 }
 
-// fitEprt writes an argument of EPRT at exactly n bytes: the port padded to
-// five digits, then an IPv6 address written out, then more zeros.
+// fitEprt writes an argument of EPRT at exactly n bytes: the address as short as it gets, then an IPv6 address written out, then
+// the port with zeros before it.
 func fitEprt(delim, family byte, to netip.AddrPort, n int) (string, bool) {
-	addr := to.Addr().String()
-	short := 6 + len(addr) + digits(to.Port()) // the delimiters, the family, and the port without padding
-	short--                                    // four delimiters and one digit of family make five
-	width := digits(to.Port())
-	pad := n - short
+	addr, width := shortest(to.Addr()), digits(to.Port())
+	pad := n - len("|1|||") - len(addr) - width
 	if pad < 0 {
 		return "", false
 	}
-	k := min(pad, 5-width)
-	width, pad = width+k, pad-k
 	if pad > 0 && to.Addr().Is6() {
 		long := widen(to.Addr(), len(addr)+pad)
 		pad -= len(long) - len(addr)
@@ -230,32 +226,104 @@ func fitEprt(delim, family byte, to netip.AddrPort, n int) (string, bool) {
 	return string(t), true
 }
 
-// widen writes an IPv6 address in its longest form of at most n bytes, at
-// least as String does (RFC 4291, section 2.2).
-func widen(a netip.Addr, n int) string {
-	full := a.StringExpanded()
-	if len(full) <= n {
-		return full
+// spelling is one way to write the groups of an IPv6 address: those from first to last, all of them 0, as "::" (RFC 4291, section
+// 2.2). Where last is below first there is no "::".
+type spelling struct{ first, last int }
+
+// spellings lists them, those first that write more groups.
+func spellings(groups []string) (list []spelling) {
+	list = append(list, spelling{0, -1})
+	for n := 1; n <= len(groups); n++ {
+		for first := 0; first+n <= len(groups); first++ {
+			zeros := true
+			for _, g := range groups[first : first+n] {
+				zeros = zeros && strings.Trim(g, "0") == ""
+			}
+			if zeros {
+				list = append(list, spelling{first, first + n - 1})
+			}
+		}
 	}
-	// Eight groups without "::", each as short as it gets, then filled from the right.
-	groups := bytes.Split([]byte(full), []byte{':'})
-	width := make([]int, len(groups))
-	have := len(groups) - 1
+	return list
+}
+
+// write spells groups of four digits each in n bytes, with zeros at the left of groups where that is more than the least.
+func (p spelling) write(groups []string, n int) (string, bool) {
+	var width [8]int
+	have, room := 0, 0
 	for i, g := range groups {
-		width[i] = max(len(bytes.TrimLeft(g, "0")), 1)
-		have += width[i]
+		if i >= p.first && i <= p.last {
+			continue
+		}
+		width[i] = max(len(strings.TrimLeft(g, "0")), 1)
+		have += width[i] + 1 // and the colon behind it
+		room += 4 - width[i]
 	}
-	if have > n {
-		return a.String()
+	switch {
+	case p.last < p.first:
+		have-- // no colon behind the last
+	case p.first == 0 && p.last == len(groups)-1:
+		have = 2
+	case p.last == len(groups)-1:
+		have++ // "::" where one colon stands already
+	case p.first == 0:
+		have++ // "::" before, and no colon behind the last
+	default: // "::" shares a colon with the group before it
+	}
+	if n < have || n > have+room {
+		return "", false
 	}
 	for i := len(groups) - 1; i >= 0; i-- {
-		for have < n && width[i] < 4 {
+		for have < n && width[i] > 0 && width[i] < 4 {
 			width[i]++
 			have++
 		}
 	}
+	var b strings.Builder
 	for i, g := range groups {
-		groups[i] = g[4-width[i]:]
+		switch {
+		case i == p.first && i <= p.last:
+			if i == 0 {
+				b.WriteByte(':')
+			}
+			b.WriteByte(':')
+		case i > p.first && i <= p.last:
+		default:
+			b.WriteString(g[4-width[i]:])
+			if i < len(groups)-1 {
+				b.WriteByte(':')
+			}
+		}
 	}
-	return string(bytes.Join(groups, []byte{':'}))
+	return b.String(), true
+}
+
+// shortest writes an address in its shortest form. RFC 5952 leaves a single group of zeros as it is; "::" is shorter, and as legal.
+func shortest(a netip.Addr) string {
+	text := a.String()
+	if !a.Is6() {
+		return text
+	}
+	groups := strings.Split(a.StringExpanded(), ":")
+	for n := 2; n < len(text); n++ {
+		for _, p := range spellings(groups) {
+			if s, ok := p.write(groups, n); ok {
+				return s
+			}
+		}
+	}
+	return text
+}
+
+// widen writes an IPv6 address in n bytes, or as near below as there is a form for.
+func widen(a netip.Addr, n int) string {
+	groups := strings.Split(a.StringExpanded(), ":")
+	for ; n > 0; n-- {
+		for _, p := range spellings(groups) {
+			if s, ok := p.write(groups, n); ok {
+				return s
+			}
+		}
+	}
+	return a.String()
 }

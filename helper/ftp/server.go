@@ -53,11 +53,11 @@ func (s *Session) finalReply(t *stream, n, code int) {
 	switch code {
 	case 227, 229:
 		s.announcement(t, n, code, true)
-		want := awaitPASV
+		want, other := awaitPASV, awaitEPSV
 		if code == 229 {
-			want = awaitEPSV
+			want, other = other, want
 		}
-		if !s.pending.take(want) {
+		if !s.pending.take(want) && !s.pending.take(other) {
 			s.credit = false
 		}
 	case 234:
@@ -71,12 +71,9 @@ func (s *Session) finalReply(t *stream, n, code int) {
 	}
 }
 
-// due reports whether a 227 or 229 is expected.
-func (s *Session) due(code int) bool {
-	if code == 227 && s.pending.has(awaitPASV) || code == 229 && s.pending.has(awaitEPSV) {
-		return true
-	}
-	return s.credited()
+// due reports whether a 227 or 229 is expected. Some servers answer PASV with 229, or EPSV with 227.
+func (s *Session) due() bool {
+	return s.pending.has(awaitPASV) || s.pending.has(awaitEPSV) || s.credited()
 }
 
 // announcement acts on a 227 or 229 line of n bytes (without its end).
@@ -86,7 +83,7 @@ func (s *Session) announcement(t *stream, n, code int, final bool) {
 		cmd = CmdEPSV
 	}
 	line := t.orig[t.line : t.line+n]
-	if !s.due(code) {
+	if !s.due() {
 		if final {
 			s.event(Event{Kind: EventUnexpected, Dir: FromServer, Command: cmd})
 		}
@@ -115,6 +112,9 @@ func (s *Session) announcement(t *stream, n, code int, final bool) {
 			s.layOut(t, n, g, s.multi.body)
 		}
 		return
+	}
+	if f == foundOK && code == 227 && g.addr.IsUnspecified() {
+		g.addr = s.ends.Backend.Addr() // RFC 959 has no such thing: clients take it for the server itself
 	}
 	named := netip.AddrPortFrom(g.addr, g.port)
 	if t.unsure && f != foundOK {

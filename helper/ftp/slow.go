@@ -17,7 +17,7 @@ func (s *Session) commitReply(t *stream, last bool) {
 	case len(line) <= 4, line[2] == '9' && s.multi.code == 0:
 		t.decided = len(t.orig)
 		return
-	case (s.multi.code == 0 || s.multi.code == 227 && s.multi.body == "" && !s.multi.refused) && line[3] == ' ' && s.due(227):
+	case (s.multi.code == 0 || s.multi.code == 227 && s.multi.body == "" && !s.multi.refused) && line[3] == ' ' && s.due():
 		content := splitEnd(line)
 		k := max(t.frozen(), 4)
 		if len(content) <= k {
