@@ -61,6 +61,7 @@ type counters struct {
 	expectations [numOutcomes]atomic.Uint64
 	unread       [numUnread]atomic.Uint64
 	throttled    atomic.Uint64
+	renewed      atomic.Uint64 // announcements made again, since the host dropped the first packet
 	opened       atomic.Uint64
 	failed       [journal.NumCauses]atomic.Uint64
 	transfers    [journal.NumModes][journal.NumDirections]transferCounters
@@ -139,7 +140,7 @@ func (d *Daemon) Figures() live.Figures {
 	for i := range c.unread {
 		f.Unread[unreadNames[i]] = c.unread[i].Load()
 	}
-	for _, cause := range []journal.Cause{journal.NeverCame, journal.NoAnswer, journal.PeerReset} {
+	for _, cause := range []journal.Cause{journal.NeverCame, journal.NoAnswer, journal.PeerReset, journal.NoFit, journal.Dropped} {
 		f.Data[cause.String()] = c.failed[cause].Load()
 	}
 	for _, w := range d.workers {

@@ -91,6 +91,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	listening := make(chan struct{})
 	tasks.Go(func() { d.listenToEvents(inner, listening) })
+	tasks.Go(func() { d.listenToExpectations(inner) })
 	<-listening // before the first data connection is announced
 	err := d.start(inner)
 	var closers []interface{ Close() error }
@@ -108,6 +109,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.examineHost()
 	tasks.Go(func() { d.accountant(inner) })
 	tasks.Go(func() { d.feedAll(inner) })
+	tasks.Go(func() { d.refreshAll(inner) })
 	select {
 	case <-counted: // otherwise the first sessions would count as picked up
 	case <-ctx.Done():

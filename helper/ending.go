@@ -129,10 +129,30 @@ func (d *Daemon) leaving(s *session) bool {
 	return errors.Is(err, track.ErrNoConnection) || err == nil && in.Closing
 }
 
-// over reports whether both ends have closed the connection.
-func (d *Daemon) over(s *session) bool {
+// over reports whether both ends have closed the connection, and when the last packet came, if conntrack knows.
+func (d *Daemon) over(s *session) (over bool, last time.Time) {
 	in, err := d.asker.Inspect(s.conn.Client, s.conn.VIP)
-	return errors.Is(err, track.ErrNoConnection) || err == nil && in.Ended
+	if err != nil || !in.Ended {
+		return errors.Is(err, track.ErrNoConnection), last
+	}
+	full := time.Duration(hostNumber("nf_conntrack_tcp_timeout_time_wait")) * time.Second
+	if in.Reset {
+		full = time.Duration(hostNumber("nf_conntrack_tcp_timeout_close")) * time.Second
+	}
+	if age := full - in.Left; in.Left > 0 && age >= 0 {
+		last = time.Now().Add(-age)
+	}
+	return true, last
+}
+
+// sawLast notes when the last packet came of a session whose packets are not read, as those of TLS.
+func (s *session) sawLast(at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	if m := int64(s.daemon.moment(at)); m > s.seen.Load() {
+		s.seen.Store(m)
+	}
 }
 
 // settle counts the data connections that have ended, or all. It returns the number of those that are open, and the bytes that
@@ -205,7 +225,8 @@ func (d *Daemon) findClosed(now time.Time) {
 				continue
 			}
 			looks++
-			if d.over(s) {
+			if over, last := d.over(s); over {
+				s.sawLast(last)
 				d.settle(s, true)
 				d.conclude(s, endClosed)
 			}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"ftpvip/helper/ftp"
 	"ftpvip/helper/journal"
@@ -24,8 +25,11 @@ type fakeTracker struct {
 	fates   map[journal.Flow]track.Inspection
 	opaque  []bool
 	ended   []track.Connection
-	entry   *track.Connection // of conn, where it is not the same
-	picked  bool              // conntrack did not see the beginning
+
+	refreshed []track.Connection
+
+	entry  *track.Connection // of conn, where it is not the same
+	picked bool              // conntrack did not see the beginning
 }
 
 func (f *fakeTracker) Lookup(src, dst netip.AddrPort) (track.Entry, error) {
@@ -76,6 +80,13 @@ func (f *fakeTracker) SetOpaque(_ track.Connection, opaque bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.opaque = append(f.opaque, opaque)
+	return nil
+}
+
+func (f *fakeTracker) Refresh(c track.Connection, _ time.Duration) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refreshed = append(f.refreshed, c)
 	return nil
 }
 

@@ -166,7 +166,7 @@ func (s *session) event(e ftp.Event) {
 	case ftp.EventRefused:
 		count.refusals[e.Reason].Add(1)
 		f := journal.Failure{Cause: journal.Refused, Command: e.Command, Reason: e.Reason, At: e.Named}
-		if e.Reason == ftp.ReasonOpen || e.Reason == ftp.ReasonNoPort {
+		if e.Reason == ftp.ReasonOpen && e.Err != nil {
 			f.Cause, f.Detail = journal.Impossible, fmt.Sprintf("%s: %v", e.Reason, e.Err)
 		}
 		s.ledger().Fail(f)
@@ -180,11 +180,20 @@ func (s *session) event(e ftp.Event) {
 		if e.Err != nil {
 			log = log.With("err", e.Err)
 		}
-		log.Warn("refused", "command", e.Command, "reason", e.Reason, "direction", e.Dir)
+		if cure := journal.Cure(e.Reason); cure != "" {
+			log = log.With("fix", cure)
+		}
+		if e.Command != ftp.CmdNone {
+			log = log.With("command", e.Command)
+		}
+		log.Warn("refused", "reason", e.Reason, "direction", e.Dir)
 	case ftp.EventNoFit:
-		const message = "announcement passes unchanged: the VIP's address does not fit into it"
+		f := journal.Failure{Cause: journal.NoFit, Command: e.Command, At: e.Named, Ours: e.Ours}
+		s.ledger().Fail(f)
+		count.failed[journal.NoFit].Add(1)
+		const message = "announcement refused: our address has no room in it"
 		if log := s.limited(slog.LevelWarn, message); log != nil {
-			log.Warn(message, "command", e.Command)
+			log.Warn(message, "command", e.Command, "named", e.Named, "ours", e.Ours, "reason", f.String())
 		}
 	case ftp.EventOpenFailed:
 		s.ledger().Fail(journal.Failure{Cause: journal.Impossible, Command: e.Command, Detail: fmt.Sprint(e.Err)})
@@ -192,10 +201,22 @@ func (s *session) event(e ftp.Event) {
 		if log := s.limited(slog.LevelError, message); log != nil {
 			log.Error(message, "command", e.Command, "err", e.Err)
 		}
-	case ftp.EventUnexpected, ftp.EventLineTooLong, ftp.EventHeldTooLong, ftp.EventOverlap:
-		if log := s.limited(slog.LevelWarn, e.Kind.String()); log != nil {
-			log.Warn(e.Kind.String(), "command", e.Command, "direction", e.Dir)
+	case ftp.EventUnexpected:
+		if e.Command == ftp.CmdEPSV { // names no address: nothing was changed
+			s.debug(e)
+			return
 		}
+		const message = "a 227 that answers no PASV: its address was blanked, and the client cannot use it; see why the server sends it"
+		if log := s.limited(slog.LevelWarn, message); log != nil {
+			log.Warn(message)
+		}
+	case ftp.EventOverlap:
+		const message = "bytes were sent again with another content and dropped: the session may hang; look for a box on the way that rewrites, or for an attack"
+		if log := s.limited(slog.LevelWarn, message); log != nil {
+			log.Warn(message, "direction", e.Dir)
+		}
+	case ftp.EventLineTooLong, ftp.EventHeldTooLong: // what is refused for it is told as such
+		s.debug(e)
 	case ftp.NumKinds:
 	}
 }
@@ -208,5 +229,9 @@ func (s *session) debug(e ftp.Event) {
 		s.log().Debug("data connection announced", "command", e.Command, "at", e.Data.At, "to", e.Data.To)
 		return
 	}
-	s.log().Debug(e.Kind.String(), "command", e.Command, "direction", e.Dir)
+	log := s.log()
+	if e.Command != ftp.CmdNone {
+		log = log.With("command", e.Command)
+	}
+	log.Debug(e.Kind.String(), "direction", e.Dir)
 }

@@ -80,7 +80,11 @@ func (s *Session) refuseErr(dir Direction, c Command, why Reason, named netip.Ad
 
 func (s *Session) noFit(dir Direction, c Command, named netip.AddrPort) {
 	s.stats.NoFit++
-	s.event(Event{Kind: EventNoFit, Dir: dir, Command: c, Named: named})
+	ours := s.advertised()
+	if dir == FromClient {
+		ours = s.ends.Seen.Addr()
+	}
+	s.event(Event{Kind: EventNoFit, Dir: dir, Command: c, Named: named, Ours: ours})
 }
 
 func (s *Session) advertised() netip.Addr {

@@ -19,10 +19,11 @@ type Book struct {
 	Ends  *ftp.Endpoints
 	Blind bool // openings are not heard of: then nothing is said to have never come
 
-	more     uint32    // failures that are not told one by one
-	born     time.Time // when the first entry was made
-	data     []data    // announced or open, oldest first
-	sums     []sum     // only those that there are
+	latest   *ftp.DataConn // that was announced; nil: none
+	more     uint32        // failures that are not told one by one
+	born     time.Time     // when the first entry was made
+	data     []data        // announced or open, oldest first
+	sums     []sum         // only those that there are
 	failures []Failure
 }
 
@@ -56,6 +57,7 @@ type data struct {
 	state   state
 	dir     Direction
 	mode    Mode
+	seen    uint8         // how often its first packet came, and was dropped by this host
 	command ftp.Command   // that announced it; CmdNone where that was not seen
 	made    time.Duration // when it was announced, or opened, since the book's first entry
 	src     end           // where open
@@ -147,6 +149,7 @@ func (b *Book) Announce(now time.Time, c ftp.DataConn) *Failure {
 	if unopened >= maxUnopened {
 		b.data = slices.Delete(b.data, oldest, oldest+1)
 	}
+	b.latest = &c
 	b.data = append(b.data, data{state: waiting, mode: modeOf(c), command: c.Command, made: b.since(now), at: at, to: to})
 	return failed
 }
@@ -166,6 +169,9 @@ func (b *Book) judge(now time.Time, d *data, least time.Duration) *Failure {
 	}
 	d.state = late
 	f := Failure{Cause: NeverCame, Mode: d.mode, Command: d.command, At: d.at.addrPort(), From: b.Ends.Backend.Addr(), Waited: waited}
+	if d.seen > 0 {
+		f.Cause = Dropped
+	}
 	b.Fail(f)
 	return &f
 }
@@ -191,6 +197,9 @@ func (b *Book) Opened(now time.Time, f Flow) (awaited bool, gone *Flow) {
 		d := &b.data[i]
 		if d.state != open && d.at == dst {
 			awaited = d.state == waiting
+			if b.latest != nil && b.latest.At == f.Dst {
+				b.latest = nil
+			}
 			d.state, d.src, d.made = open, src, b.since(now)
 			return awaited, gone
 		}
@@ -234,6 +243,24 @@ func (b *Book) Waiting() bool {
 		}
 	}
 	return false
+}
+
+// maxAgain is how often an announcement is made again.
+const maxAgain = 8
+
+// Seen enters that the first packet of what is announced at an address has come, and that no connection came of it. It returns the
+// announcement if that is still awaited, and is to be made again.
+func (b *Book) Seen(at netip.AddrPort) (c ftp.DataConn, again bool) {
+	for i := range b.data {
+		if d := &b.data[i]; d.state == waiting && d.at == endOf(at) {
+			d.seen++
+			if b.latest == nil || b.latest.At != at {
+				return c, false
+			}
+			return *b.latest, d.seen <= maxAgain
+		}
+	}
+	return c, false
 }
 
 // Overdue enters as failed what was announced Patience ago and did not come.

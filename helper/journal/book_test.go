@@ -141,7 +141,7 @@ func TestFailures(t *testing.T) {
 		{"policy", func(b *Book) {
 			b.Fail(Failure{Cause: Refused, Command: ftp.CmdPORT, Reason: ftp.ReasonThirdParty, At: at("198.51.100.7:22")})
 			b.Fail(Failure{Cause: Refused, Command: ftp.CmdEPRT, Reason: ftp.ReasonMalformed})
-		}, "refused by policy third_party: PORT named 198.51.100.7:22; refused by policy malformed: EPRT"},
+		}, "refused by policy third_party: PORT named 198.51.100.7:22; clients may name nobody but themselves; a client behind NAT should use passive mode; fxp: allow permits other hosts (two-arm); refused by policy malformed: EPRT"},
 		{"many", func(b *Book) {
 			for range 20 {
 				b.Fail(Failure{Cause: Impossible, Command: ftp.CmdPASV, Detail: "x"})

@@ -19,11 +19,13 @@ const (
 	PeerReset               // opened, but the other end refused it
 	Refused                 // by policy
 	Impossible              // the kernel could not be told of it
+	NoFit                   // our address has no room in the announcement
+	Dropped                 // the first packet came to this host, which dropped it
 
 	NumCauses
 )
 
-var causeNames = [NumCauses]string{"never_came", "no_answer", "reset", "policy", "impossible"}
+var causeNames = [NumCauses]string{"never_came", "no_answer", "reset", "policy", "impossible", "no_fit", "dropped_here"}
 
 // String returns a name that suits a metric label.
 func (c Cause) String() string {
@@ -43,6 +45,7 @@ type Failure struct {
 	Waited  time.Duration  // NeverCame
 	Reason  ftp.Reason     // Refused
 	Detail  string         // Impossible
+	Ours    netip.Addr     // NoFit: the address that had no room
 }
 
 // String says what went wrong, and what to do about it.
@@ -69,15 +72,60 @@ func (f Failure) String() string {
 		}
 		return fmt.Sprintf("%s refused the connection to %s: nothing listens there", who, f.At)
 	case Refused:
+		text := fmt.Sprintf("refused by policy %s: %s", f.Reason, f.Command)
 		if f.At.IsValid() {
-			return fmt.Sprintf("refused by policy %s: %s named %s", f.Reason, f.Command, f.At)
+			text += fmt.Sprintf(" named %s", f.At)
 		}
-		return fmt.Sprintf("refused by policy %s: %s", f.Reason, f.Command)
+		if cure := Cure(f.Reason); cure != "" {
+			text += "; " + cure
+		}
+		return text
+	case NoFit:
+		if f.Command == ftp.CmdPORT || f.Command == ftp.CmdEPRT {
+			return fmt.Sprintf("%s was refused: this host's address %s is longer than what the client named, %s; give the pool an snat address that "+
+				"is written shorter, or have the client use passive mode", f.Command, f.Ours, f.At)
+		}
+		return fmt.Sprintf("%s was answered with 425: there is no room for %s in the server's reply that names %s; let the server say more in "+
+			"its reply, such as \"Entering Passive Mode\", or have the client use EPSV", f.Command, f.Ours, f.At)
+	case Dropped:
+		who := "client"
+		if !passive {
+			who = "backend"
+		}
+		return fmt.Sprintf("the %s's connection to %s came to this host and was dropped here, by a firewall rule of this host: "+
+			"see `ftpvip doctor`", who, f.At)
 	case Impossible:
 		return fmt.Sprintf("%s could not be announced to the kernel: %s", f.Command, f.Detail)
 	case NumCauses:
 	}
 	return "unknown"
+}
+
+// Cure says which setting has to do with a refusal; "" if none has.
+func Cure(r ftp.Reason) string {
+	switch r {
+	case ftp.ReasonForeign:
+		return "the server names an address that is not its own: set the address on the server, or list it in the backend's aliases"
+	case ftp.ReasonThirdParty:
+		return "clients may name nobody but themselves; a client behind NAT should use passive mode; fxp: allow permits other hosts (two-arm)"
+	case ftp.ReasonLowPort:
+		return "ports_min of the VIP is the lowest port that may be announced"
+	case ftp.ReasonQuota:
+		return "helper.max_data_per_client and helper.max_data limit what may be announced and not open yet"
+	case ftp.ReasonNoPort:
+		return "all ports that fit are busy: conntrack holds earlier connections to them for two minutes"
+	case ftp.ReasonOpen:
+		return "the kernel refuses: see `ftpvip doctor`"
+	case ftp.ReasonAmbiguous:
+		return "numbers with leading zeros mean something else to some servers"
+	case ftp.ReasonLongAddr:
+		return "use PASV, EPSV, PORT or EPRT"
+	case ftp.ReasonFamily:
+		return "the address is of another family than the control connection: use EPSV or EPRT with IPv6"
+	case ftp.ReasonUnsynced:
+		return "the helper began to read in the middle of a line; the next command is read"
+	}
+	return ""
 }
 
 // maxFailures is how many failures are told one by one.

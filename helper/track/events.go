@@ -30,6 +30,20 @@ func OpenEvents() (*netlink.Conn, error) {
 	return conn, nil
 }
 
+// OpenExpectationEvents joins the group of expectations that are gone: used up by the first packet of their connection, timed out, or
+// gone with their control connection. Of connections that the host drops there is no other word.
+func OpenExpectationEvents() (*netlink.Conn, error) {
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return nil, fmt.Errorf("opening a netlink socket to conntrack: %w", err)
+	}
+	err = errors.Join(conn.SetOption(netlink.NoENOBUFS, true), conn.SetReadBuffer(1<<20), conn.JoinGroup(uint32(netfilter.GroupCTExpDestroy)))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("preparing the socket for the events of expectations: %w", err), conn.Close())
+	}
+	return conn, nil
+}
+
 // Layout of a message (linux/netlink.h, linux/netfilter/nfnetlink_conntrack.h).
 const (
 	offsetType  = 4  // of the message's type in struct nlmsghdr, in the machine's byte order

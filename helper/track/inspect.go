@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
@@ -21,6 +22,9 @@ type Inspector interface {
 	// SetOpaque says whether packets of a control connection that look like TLS records need reading. It returns
 	// ErrNoLabels where the kernel has no room for that; then they are queued like all others.
 	SetOpaque(c Connection, opaque bool) error
+	// Refresh keeps a connection for as long as conntrack keeps one that has just been used. It returns ErrNoConnection if there is
+	// none any more.
+	Refresh(c Connection, timeout time.Duration) error
 	// End has our rules answer the connection's next packet, from either end, with a reset. It returns ErrNoLabels as
 	// SetOpaque does.
 	End(c Connection) error
@@ -30,7 +34,9 @@ type Inspector interface {
 type Inspection struct {
 	Closing bool // one end has closed it at least
 	Ended   bool // both have, or it was reset
+	Reset   bool // it was reset
 	Fate    journal.Fate
+	Left    time.Duration // until conntrack forgets it, if nothing more comes
 }
 
 // ErrNoLabels says that a connection began before a rule used conntrack labels.
@@ -76,10 +82,12 @@ func InspectionOf(f *conntrack.Flow) Inspection {
 		Opener:   f.CountersOrig.Bytes,
 		Answerer: f.CountersReply.Bytes,
 	}}
+	in.Left = time.Duration(f.Timeout) * time.Second
 	if tcp := f.ProtoInfo.TCP; tcp != nil {
 		in.Closing = tcp.State >= tcpFinWait && tcp.State <= tcpClose
 		in.Ended = tcp.State == tcpTimeWait || tcp.State == tcpClose
-		in.Fate.Reset = tcp.State == tcpClose
+		in.Reset = tcp.State == tcpClose
+		in.Fate.Reset = in.Reset
 	}
 	// The reset that ends an unanswered connection counts, but does not answer it (nf_conntrack_proto_tcp.c).
 	in.Fate.Reset = !in.Fate.Answered && (in.Fate.Reset || f.CountersReply.Packets > 0)
@@ -90,6 +98,17 @@ func InspectionOf(f *conntrack.Flow) Inspection {
 func (t *kernelTracker) SetOpaque(c Connection, opaque bool) error {
 	labels, mask := labelBit(rules.OpaqueLabel, opaque)
 	return t.label(c, labels, mask)
+}
+
+// Refresh implements Tracker.
+func (t *kernelTracker) Refresh(c Connection, timeout time.Duration) error {
+	err := t.conn.Update(conntrack.Flow{
+		TupleOrig: Tuple(c.Client, c.VIP), TupleReply: Tuple(c.Backend, c.Seen), Timeout: uint32(timeout / time.Second), //nolint:gosec // days
+	})
+	if errors.Is(err, unix.ENOENT) {
+		return ErrNoConnection
+	}
+	return err
 }
 
 // End implements Tracker.
