@@ -18,7 +18,7 @@ const (
 	wantAddresses   = "a list with one IPv4 address, one IPv6 address, or one of each"
 	wantAdvertise   = "one IPv4 address"
 	wantSNAT        = "none | masquerade | an address | a list with one address of each family"
-	wantSourceGroup = "auto | off | the name of a VIP that uses this pool"
+	wantSourceGroup = "auto | all | off | the name of a VIP that uses this pool"
 	wantAliases     = "a list of IPv4 addresses"
 	wantPassive     = "FIRST-LAST within 1024..65535, such as 50000-50999"
 	wantFallback    = "the name of another pool"

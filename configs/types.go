@@ -189,6 +189,7 @@ type Pool struct {
 	Scheduler   Scheduler
 	SNAT        SNAT
 	SourceGroup *VIP   // the source of the backends' own connections; nil for none
+	SourceAll   bool   // of all of them, and not of data connections only
 	MinMembers  int    // quorum: as many members has a pool that serves without help of the next tier or the fallback
 	Fallback    *Pool  // serves where there is no quorum; nil for none
 	VIPs        []*VIP // whose clients the pool may serve: as their pool or as a fallback; see Link

@@ -10,7 +10,7 @@ import (
 func (c *checker) sourceGroups() {
 	for i := range c.cfg.Pools {
 		p := &c.cfg.Pools[i]
-		p.SourceGroup = c.sourceGroup(c.raw.pools.all[i].sourceGroup, p)
+		p.SourceGroup, p.SourceAll = c.sourceGroup(c.raw.pools.all[i].sourceGroup, p)
 	}
 
 	type source struct {
@@ -43,22 +43,25 @@ func (c *checker) sourceGroups() {
 	}
 }
 
-// sourceGroup returns the VIP that a pool's backends leave with, or nil.
-func (c *checker) sourceGroup(f field[string], p *Pool) *VIP {
+// sourceGroup returns the VIP that a pool's backends leave with, or nil, and whether with all connections that they open.
+func (c *checker) sourceGroup(f field[string], p *Pool) (vip *VIP, all bool) {
 	word := or(f, groupAuto)
 	switch word {
 	case groupOff:
-		return nil
-	case groupAuto:
+		return nil, false
+	case groupAuto, groupAll:
 		if len(p.VIPs) == 1 && p.VIPs[0].Name != "" {
-			return p.VIPs[0]
+			return p.VIPs[0], word == groupAll
 		}
-		return nil
+		if word == groupAll {
+			c.at(f.pos, fmt.Sprintf("%d VIPs use pool %s", len(p.VIPs), p.Name), wantSourceGroup, "name one of the VIPs, or use auto")
+		}
+		return nil, false
 	}
-	words := []string{groupAuto, groupOff}
+	words := []string{groupAuto, groupAll, groupOff}
 	for _, v := range p.VIPs {
 		if v.Name == word && word != "" {
-			return v
+			return v, true
 		}
 		if v.Name != "" {
 			words = append(words, v.Name)
@@ -70,5 +73,5 @@ func (c *checker) sourceGroup(f field[string], p *Pool) *VIP {
 	} else {
 		c.at(f.pos, "no VIP has that name", wantSourceGroup, guess(word, words, "use auto, or correct the name"))
 	}
-	return nil
+	return nil, false
 }

@@ -8,6 +8,7 @@ import (
 // The words of source_group that are no VIP's name.
 const (
 	groupAuto = "auto"
+	groupAll  = "all"
 	groupOff  = "off"
 )
 

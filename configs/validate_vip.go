@@ -45,8 +45,8 @@ func (c *checker) vip(s *section) rawVIP {
 	v.Allow = c.prefixes(s, "allow", "allow_file", true)
 	v.Deny = c.prefixes(s, "deny", "deny_file", false)
 
-	if v.Name == groupAuto || v.Name == groupOff {
-		c.at(raw.name.pos, "is a word that source_group uses", wantName+", and not auto or off", "use another name")
+	if v.Name == groupAuto || v.Name == groupAll || v.Name == groupOff {
+		c.at(raw.name.pos, "is a word that source_group uses", wantName+", and not auto, all or off", "use another name")
 	}
 	v.Advertise = c.advertise(advertise, v, application.state == given, raw.addresses)
 	if v.Application != FTPControl {

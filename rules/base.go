@@ -61,6 +61,13 @@ func fromHere(f configs.Family) [][]Statement {
 	return append([][]Statement{checks}, toBackends(f)...)
 }
 
+// The ports that servers open data connections from (RFC 959, section 3.2; RFC 4217, section 10.1.2 and IANA's ftps-data). Those in TLS sessions
+// are not announced.
+const (
+	dataPort    = 20
+	dataPortTLS = 989
+)
+
 // hideSources translates sources: of clients in one-arm mode and of backends.
 func hideSources(f configs.Family) [][]Statement {
 	original := Key{f, OriginalDestination}
@@ -69,6 +76,9 @@ func hideSources(f configs.Family) [][]Statement {
 		{MatchTCP{}, MatchDNATed{}, SNATMap{original, setName(stemSNAT, f)}},
 		hairpinRule(f),
 		{SNATMap{Key{f, Source}, setName(stemSource, f)}},
+		{MatchTCP{}, MatchExpected{}, SNATMap{Key{f, Source}, setName(stemActive, f)}},
+		{MatchTCP{}, MatchSourcePort{dataPort}, SNATMap{Key{f, Source}, setName(stemActive, f)}},
+		{MatchTCP{}, MatchSourcePort{dataPortTLS}, SNATMap{Key{f, Source}, setName(stemActive, f)}},
 	}
 }
 

@@ -96,6 +96,7 @@ func familySets(cfg *configs.Config, f configs.Family) []*Set {
 		masquerade = set(stemMasquerade, endpoint, nil, true)
 		snat       = set(stemSNAT, endpoint, []Type{addr}, true)
 		source     = set(stemSource, []Type{addr}, []Type{addr}, false)
+		active     = set(stemActive, []Type{addr}, []Type{addr}, false)
 		passive    = set(stemPassive, endpoint, []Type{addr}, true)
 		checks     = set(stemChecks, []Type{Tag, addr, Service}, endpoint, false)
 		learn      = set(stemLearn, endpoint, []Type{Verdict}, false)
@@ -142,11 +143,9 @@ func familySets(cfg *configs.Config, f configs.Family) []*Set {
 			}
 		}
 	}
-	for _, e := range sourceGroups(cfg, f) {
-		source.add(e)
-	}
+	source.Elements, active.Elements = sourceGroups(cfg, f, true), sourceGroups(cfg, f, false)
 	checks.Elements = checkWays(cfg, f)
-	sets := append([]*Set{vips, control, pass, reset, masquerade, snat, source, passive, checks, learn}, guardMaps(cfg, f)...)
+	sets := append([]*Set{vips, control, pass, reset, masquerade, snat, source, active, passive, checks, learn}, guardMaps(cfg, f)...)
 	sets = append(sets, serverSet(cfg, f))
 	sets = append(sets, hairpinSets(cfg, f)...)
 	for _, s := range sets {
@@ -159,14 +158,14 @@ func familySets(cfg *configs.Config, f configs.Family) []*Set {
 // add appends an element.
 func (s *Set) add(e Element) { s.Elements = append(s.Elements, e) }
 
-// sourceGroups lists backend address : VIP for one family, by pool.
-func sourceGroups(cfg *configs.Config, f configs.Family) []Element {
+// sourceGroups lists backend address : VIP for one family, by pool: of source groups of all connections, or of the others.
+func sourceGroups(cfg *configs.Config, f configs.Family, all bool) []Element {
 	seen := map[Element]bool{}
 	var groups []Element
 	for i := range cfg.Pools {
 		p := &cfg.Pools[i]
 		vip := p.SourceGroup
-		if vip == nil || !vip.Addrs.Of(f).IsValid() {
+		if vip == nil || p.SourceAll != all || !vip.Addrs.Of(f).IsValid() {
 			continue
 		}
 		for _, b := range p.Backends {

@@ -125,7 +125,7 @@ func TestDiff(t *testing.T) {
 				"- map slots4-farm { typeof numgen inc mod 251 : ip daddr . tcp dport }",
 				"- element vips4 { 192.0.2.10 . 21 : goto pool-farm }", "- element control4 { 192.0.2.10 . 21 }",
 				"- element reset4 { 192.0.2.10 . 21 }",
-				"- element source4 { 10.2.0.11 : 192.0.2.10 }", "- element source4 { 10.2.0.12 : 192.0.2.10 }", "- element servers4 { 10.2.0.11 . 21 }",
+				"- element active4 { 10.2.0.11 : 192.0.2.10 }", "- element active4 { 10.2.0.12 : 192.0.2.10 }", "- element servers4 { 10.2.0.11 . 21 }",
 				"- element servers4 { 10.2.0.12 . 21 }", "- element addresses4 { 192.0.2.10 }",
 				"- chain pool-farm",
 				"- rule pool-farm: meta nfproto ipv4 meta l4proto tcp dnat ip to jhash ip saddr mod 251 seed 0x66747076 map @slots4-farm",

@@ -71,7 +71,8 @@ const (
 	stemReset      = "reset"      // VIPs, whose connections get a reset where no slot caught them
 	stemMasquerade = "masquerade" // VIPs and slices of one-arm pools with snat: masquerade
 	stemSNAT       = "snat"       // the same with snat: address
-	stemSource     = "source"     // source groups: backend address : VIP
+	stemSource     = "source"     // source groups of all that backends open: backend address : VIP
+	stemActive     = "active"     // source groups of data connections alone: backend address : VIP
 	stemPassive    = "passive"    // passive slices: VIP . port range : backend address
 	stemChecks     = "checks"     // socket's tag . VIP . port : backend, for checks with through: vip
 	stemHairpin    = "hairpin"    // backends of two-arm pools: as clients of a VIP they are hidden

@@ -104,6 +104,8 @@ type (
 	MatchTracked struct{}
 	// MatchDNATed matches connections whose destination was translated.
 	MatchDNATed struct{}
+	// MatchSourcePort matches TCP from a port.
+	MatchSourcePort struct{ Port uint16 }
 	// MatchInSet matches where the key is in the set.
 	MatchInSet struct {
 		Key Key
@@ -198,6 +200,12 @@ func (MatchDNATed) Text() string { return "ct status dnat" }
 
 // Needs implements Statement.
 func (MatchDNATed) Needs() Needs { return Needs{} }
+
+// Text implements Statement.
+func (s MatchSourcePort) Text() string { return fmt.Sprintf("tcp sport %d", s.Port) }
+
+// Needs implements Statement.
+func (MatchSourcePort) Needs() Needs { return Needs{} }
 
 // Text implements Statement.
 func (s MatchInSet) Text() string { return s.Key.text() + " @" + s.Set }

@@ -66,6 +66,8 @@ func Choose(mode configs.Carrier) (name string, missing bool, err error) {
 	switch {
 	case errors.Is(err, ErrUnavailable) && mode == configs.CarrierAuto:
 		return rules.SaneHelperName, false, nil
+	case errors.Is(err, unix.EPERM) && mode == configs.CarrierAuto && hasNetAdmin():
+		return rules.SaneHelperName, false, nil // of a user namespace: nfnetlink_cthelper is for that of the host alone
 	case err != nil:
 		return "", false, err
 	}
@@ -116,6 +118,13 @@ func Unregister() error {
 		}
 	}
 	return nil
+}
+
+// hasNetAdmin reports whether this process has CAP_NET_ADMIN, in whatever user namespace.
+func hasNetAdmin() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_NET_ADMIN) != 0
 }
 
 type conn struct{ nl *netlink.Conn }

@@ -203,14 +203,20 @@ func appendPadded(t []byte, v uint64, width int) []byte {
 	return strconv.AppendUint(t, v, 10)
 }
 
-// fitEprt writes an argument of EPRT at exactly n bytes: the address as short as it gets, then an IPv6 address written out, then
-// the port with zeros before it.
+// fitEprt writes an argument of EPRT at exactly n bytes. Some servers compare the address as text with what they see, so it is written
+// in the usual form (RFC 5952) where that has room; the port is padded to five digits, then an IPv6 address is written out, then
+// the port gets more zeros.
 func fitEprt(delim, family byte, to netip.AddrPort, n int) (string, bool) {
-	addr, width := shortest(to.Addr()), digits(to.Port())
+	addr, width := to.Addr().String(), digits(to.Port())
 	pad := n - len("|1|||") - len(addr) - width
 	if pad < 0 {
-		return "", false
+		short := shortest(to.Addr())
+		if pad, addr = pad+len(addr)-len(short), short; pad < 0 {
+			return "", false
+		}
 	}
+	k := max(min(pad, len("65535")-width), 0)
+	width, pad = width+k, pad-k
 	if pad > 0 && to.Addr().Is6() {
 		long := widen(to.Addr(), len(addr)+pad)
 		pad -= len(long) - len(addr)

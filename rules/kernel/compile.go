@@ -90,6 +90,11 @@ func statement(s rules.Statement, native bool) ([]expr.Any, error) {
 		return ctBit(expr.CtKeySTATUS, ipsSNAT), nil
 	case rules.MatchDNATed:
 		return ctBit(expr.CtKeySTATUS, ipsDNAT), nil
+	case rules.MatchSourcePort:
+		return []expr.Any{
+			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 2},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binary.BigEndian.AppendUint16(nil, s.Port)},
+		}, nil
 	case rules.MatchInSet:
 		return append(load(s.Key), &expr.Lookup{SourceRegister: reg1, SetName: s.Set}), nil
 	case rules.MatchNotInSet:

@@ -134,7 +134,7 @@ func TestMending(t *testing.T) {
 		{"element deleted", "delete element inet ftpvip vips4 { 192.0.2.1 . 21 }", "+ element vips4 { 192.0.2.1 . 21 : goto pool-farm0 }"},
 		{"element added", "add element inet ftpvip control4 { 192.0.2.99 . 21 }", "- element control4 { 192.0.2.99 . 21 }"},
 		{"slot deleted", "delete element inet ftpvip slots6-farm1 { 250 }", "+ element slots6-farm1 { 250 : fd00:1::1"},
-		{"source group deleted", "delete element inet ftpvip source4 { 10.2.0.12 }", "+ element source4 { 10.2.0.12 : "},
+		{"source group deleted", "delete element inet ftpvip active4 { 10.2.0.12 }", "+ element active4 { 10.2.0.12 : "},
 		{"slice deleted", "delete element inet ftpvip passive6 { 2001:db8::1 . 50000-50999 }", "+ element passive6 { 2001:db8::1 . 50000-50999 : fd00::11 }"},
 		{"set added", "add set inet ftpvip mine { type mark; }", "- set or map mine"},
 		{"rule added", "insert rule inet ftpvip prerouting tcp dport 21 accept", "- rule prerouting: handle"},
