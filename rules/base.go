@@ -77,6 +77,8 @@ func hideSources(f configs.Family) [][]Statement {
 		hairpinRule(f),
 		{SNATMap{Key{f, Source}, setName(stemSource, f)}},
 		{MatchTCP{}, MatchExpected{}, SNATMap{Key{f, Source}, setName(stemActive, f)}},
+		// where conntrack has lost a control connection and the server speaks first
+		{MatchTCP{}, MatchInSet{Key{f, OriginalSource}, setName(stemServers, f)}, SNATMap{Key{f, Source}, setName(stemActive, f)}},
 		{MatchTCP{}, MatchSourcePort{dataPort}, SNATMap{Key{f, Source}, setName(stemActive, f)}},
 		{MatchTCP{}, MatchSourcePort{dataPortTLS}, SNATMap{Key{f, Source}, setName(stemActive, f)}},
 	}

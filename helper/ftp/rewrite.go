@@ -321,15 +321,15 @@ func shortest(a netip.Addr) string {
 	return text
 }
 
-// widen writes an IPv6 address in n bytes, or as near below as there is a form for.
+// widen writes all eight groups of an IPv6 address in n bytes, or in the longest form where that is less. Where n is too small for
+// that the usual form stays: servers take zeros before the port rather than an address in a form that they do not see elsewhere.
 func widen(a netip.Addr, n int) string {
-	groups := strings.Split(a.StringExpanded(), ":")
-	for ; n > 0; n-- {
-		for _, p := range spellings(groups) {
-			if s, ok := p.write(groups, n); ok {
-				return s
-			}
-		}
+	full := a.StringExpanded()
+	if len(full) <= n {
+		return full
+	}
+	if s, ok := (spelling{0, -1}).write(strings.Split(full, ":"), n); ok {
+		return s
 	}
 	return a.String()
 }
