@@ -16,7 +16,7 @@ var (
 const (
 	wantName        = "1 to 24 of a-z, 0-9 and -, not starting with -"
 	wantAddresses   = "a list with one IPv4 address, one IPv6 address, or one of each"
-	wantAdvertise   = "one IPv4 address"
+	wantAdvertise   = "one IPv4 address, or a list of such as {clients: 10.0.0.0/8, address: vip}"
 	wantSNAT        = "none | masquerade | an address | a list with one address of each family"
 	wantSourceGroup = "auto | all | off | the name of a VIP that uses this pool"
 	wantAliases     = "a list of IPv4 addresses"

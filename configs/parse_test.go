@@ -32,6 +32,11 @@ func TestParse(t *testing.T) {
 			return c.VIPs[0], VIP{Name: "ftp", Addrs: addrsOf("192.0.2.1", ""), Port: 21, Pool: &c.Pools[0],
 				Application: FTPControl, OnHelperDown: Hold, FXP: FXPRefuse, PortsMin: 1024, DataSource: SourceStrict}
 		}},
+		{"OK advertise by client", strings.Replace(ftp, "pool:", `advertise: [{clients: 10.0.0.0/8, address: vip}, {clients: 0.0.0.0/0, address: 203.0.113.10}],
+    passive_range: 50000-51999, tls_without_slice: refuse, pool:`, 1) + farm, func(c *Config) (any, any) {
+			v := c.VIPs[0]
+			return fmt.Sprint(v.AdvertiseTo, v.PassiveRange, v.RefuseTLS), "[{10.0.0.0/8 invalid IP} {0.0.0.0/0 203.0.113.10}] {50000 51999} true"
+		}},
 		{"OK defaults of the helper", ftp + farm, func(c *Config) (any, any) {
 			return c.Helper, helperOf(2, 2100, CarrierAuto)
 		}},

@@ -153,15 +153,24 @@ type VIP struct {
 	Application  Application
 	Pool         *Pool      // never nil after Load
 	Advertise    netip.Addr // what 227 replies name; invalid: the VIP's own IPv4 address
+	AdvertiseTo  []Advertise
 	OnHelperDown OnHelperDown
 	FXP          FXP
 	PortsMin     uint16 // lowest port that PORT and EPRT may name, 1024 or more
 	DataSource   DataSource
-	Offload      bool   // data connections go by a flowtable, where the kernel has them
-	Bind         string // the interface that gets the VIP's addresses; "": none, somebody else sees to that
+	Offload      bool      // data connections go by a flowtable, where the kernel has them
+	PassiveRange PortRange // where another port is announced in the place of a busy one; none: anywhere
+	RefuseTLS    bool      // AUTH is refused where the backend has no passive slice
+	Bind         string    // the interface that gets the VIP's addresses; "": none, somebody else sees to that
 	Limits       Limits
 	Allow        []netip.Prefix // where there are any, only their clients are let in; masked
 	Deny         []netip.Prefix // clients that are refused, also those of Allow; masked
+}
+
+// Advertise is what 227 replies name to some clients. The first that fits a client counts.
+type Advertise struct {
+	Clients netip.Prefix
+	Address netip.Addr // invalid: the VIP's own
 }
 
 // Limits bound the control connections of one VIP. 0 is no limit. An IPv6 client is a /64 network.

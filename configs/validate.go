@@ -12,6 +12,7 @@ import (
 var (
 	applications  = []Application{FTPControl, TCP}
 	schedulers    = []Scheduler{SourceHash, RoundRobin, Random}
+	withoutSlices = []string{"warn", "refuse"}
 	onHelperDowns = []OnHelperDown{Hold, Pass}
 	fxps          = []FXP{FXPRefuse, FXPAllow}
 	dataSources   = []DataSource{SourceStrict, SourceAny}

@@ -3,6 +3,8 @@ package configs
 import (
 	"fmt"
 	"net/netip"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // defaultPortsMin is the first port that no privileged service has (RFC 2577, section 3).
@@ -29,7 +31,14 @@ func (c *checker) vip(s *section) rawVIP {
 	v.Application = choose(c.report, application, applications, FTPControl)
 	raw.pool = s.text("pool", wantName)
 	raw.pool.val = c.name(raw.pool, "add the name of one of the pools, such as: pool: farm")
-	advertise := s.text("advertise", wantAdvertise)
+	var advertise field[string]
+	if n := s.keys["advertise"]; n != nil && n.Kind == yaml.SequenceNode {
+		list := sections(s, "advertise", wantAdvertise, c.advertiseTo)
+		v.AdvertiseTo = list.all
+		advertise.pos, advertise.state = list.pos, list.state
+	} else {
+		advertise = s.text("advertise", wantAdvertise)
+	}
 	v.OnHelperDown = choose(c.report, s.text("on_helper_down", list(onHelperDowns)), onHelperDowns, Hold)
 	fxp := s.text("fxp", list(fxps))
 	v.FXP = choose(c.report, fxp, fxps, FXPRefuse)
@@ -37,6 +46,10 @@ func (c *checker) vip(s *section) rawVIP {
 	v.PortsMin = uint16(or(portsMin, defaultPortsMin))
 	dataSource := s.text("data_source", list(dataSources))
 	v.DataSource = choose(c.report, dataSource, dataSources, SourceStrict)
+	passiveRange := s.text("passive_range", wantPassive)
+	v.PassiveRange = c.portRange(passiveRange)
+	withoutSlice := s.text("tls_without_slice", list(withoutSlices))
+	v.RefuseTLS = choose(c.report, withoutSlice, withoutSlices, "warn") == "refuse"
 	raw.offload = s.text("offload", list(offloads))
 	v.Offload = choose(c.report, raw.offload, offloads, offloadOff) == offloadFlowtable
 	raw.bind = s.text("bind", wantInterface)
@@ -53,6 +66,8 @@ func (c *checker) vip(s *section) rawVIP {
 		c.unreadCommands(fxp.pos, fxp.state)
 		c.unreadCommands(portsMin.pos, portsMin.state)
 		c.unreadCommands(dataSource.pos, dataSource.state)
+		c.unreadCommands(passiveRange.pos, passiveRange.state)
+		c.unreadCommands(withoutSlice.pos, withoutSlice.state)
 	}
 	c.cfg.VIPs = append(c.cfg.VIPs, v)
 	return raw
@@ -76,8 +91,32 @@ func (c *checker) advertise(f field[string], v VIP, named bool, addresses items[
 		c.at(f.pos, "has no effect on a VIP without an IPv4 address", wantAdvertise,
 			"delete it, or give the VIP an IPv4 address")
 	}
+	if v.AdvertiseTo != nil {
+		return netip.Addr{}
+	}
 	return c.addr(f, useAdvertise)
 }
+
+// advertiseTo is what 227 replies name to some clients.
+func (c *checker) advertiseTo(s *section) (a Advertise) {
+	clients := s.text("clients", wantPrefix)
+	c.required(clients.pos, clients.state, wantPrefix, "add it, such as: clients: 10.0.0.0/8")
+	if clients.state == given {
+		p, message, remedy := prefix(clients.val)
+		if message != "" {
+			c.at(clients.pos, message, wantPrefix, remedy)
+		}
+		a.Clients = p
+	}
+	address := s.text("address", wantAdvertised)
+	c.required(address.pos, address.state, wantAdvertised, "add it, such as: address: vip")
+	if address.state == given && address.val != "vip" {
+		a.Address = c.addr(address, useAdvertise)
+	}
+	return a
+}
+
+const wantAdvertised = "vip | one IPv4 address"
 
 // unreadCommands reports a key about commands on a VIP whose commands nobody reads.
 func (c *checker) unreadCommands(at pos, s state) {

@@ -116,7 +116,7 @@ func (d *Daemon) Figures() live.Figures {
 		Refusals: map[string]uint64{}, Events: map[string]uint64{}, Unread: map[string]uint64{},
 		Data:    map[string]uint64{"opened": c.opened.Load()},
 		Awaited: uint64(d.quota.taken()), Transfers: c.transferFigures(), Queues: d.queueFigures(), Latency: d.latencyFigures(),
-		Conntrack: conntrackFigures(), Throttled: c.throttled.Load(),
+		Conntrack: conntrackFigures(), Throttled: c.throttled.Load(), Renewed: c.renewed.Load(), TLSWithoutSlice: d.noSlice.counts(),
 	}
 	for i := range c.commands {
 		if n := c.commands[i].Load(); n > 0 {

@@ -49,6 +49,7 @@ type Daemon struct {
 	quota       *quota
 	preexisting *preexisting
 	spoilt      spoilt
+	noSlice     noSlice
 	count       counters
 	holding     atomic.Int64 // packets that wait for the rest of their line
 	eventsLost  atomic.Bool  // conntrack events are not received

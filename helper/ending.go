@@ -301,6 +301,9 @@ func (s *session) account(how ending) []slog.Attr {
 		}
 	}
 	attrs = append(attrs, slog.Any("refused", st.Refused), slog.Int("failed", book.Failed()))
+	if s.tlsWithoutSlice() {
+		attrs = append(attrs, slog.String("cause", "in TLS, and the server has no passive_ports: passive data connections found no way"))
+	}
 	if why := book.Failures(); why != "" {
 		attrs = append(attrs, slog.String("failures", why))
 	}

@@ -161,7 +161,10 @@ func (s *session) event(e ftp.Event) {
 	case ftp.EventPickedUp:
 		s.pickedUp = s.pickedUp || s.now == s.begun // later ones come after a gap, or after TLS
 		s.debug(e)
-	case ftp.EventExpected, ftp.EventOpaque, ftp.EventReadable, ftp.EventEarly, ftp.EventStale, ftp.EventGap:
+	case ftp.EventOpaque:
+		s.warnOfTLS()
+		s.debug(e)
+	case ftp.EventExpected, ftp.EventReadable, ftp.EventEarly, ftp.EventStale, ftp.EventGap:
 		s.debug(e)
 	case ftp.EventRefused:
 		count.refusals[e.Reason].Add(1)

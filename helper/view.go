@@ -44,7 +44,9 @@ func newView(cfg *configs.Config) *view {
 			view := &vipView{
 				name: vip.Name,
 				policy: ftp.Policy{
-					Advertise: advertise(vip, f), Reserved: reserved(cfg, addr), PortsMin: vip.PortsMin,
+					Advertise: advertise(vip, f), AdvertiseTo: advertiseTo(vip, f), RefuseTLS: vip.RefuseTLS,
+					Range:    ftp.Ports{First: vip.PassiveRange.First, Last: vip.PassiveRange.Last},
+					Reserved: reserved(cfg, addr), PortsMin: vip.PortsMin,
 					FXPAllow: vip.FXP == configs.FXPAllow, DataSourceAny: vip.DataSource == configs.SourceAny,
 				},
 				backends: map[netip.AddrPort]*target{},
@@ -110,6 +112,20 @@ func advertise(vip *configs.VIP, f configs.Family) netip.Addr {
 		return vip.Advertise
 	}
 	return vip.Addrs.Of(f)
+}
+
+// advertiseTo is the same for some clients.
+func advertiseTo(vip *configs.VIP, f configs.Family) (list []ftp.Advertise) {
+	if f != configs.IPv4 {
+		return nil
+	}
+	for _, a := range vip.AdvertiseTo {
+		if !a.Address.IsValid() {
+			a.Address = vip.Addrs.V4
+		}
+		list = append(list, ftp.Advertise(a))
+	}
+	return list
 }
 
 // reserved returns which ports of an address are taken by VIPs and by passive slices.

@@ -45,6 +45,11 @@ func named(pool *configs.Pool, b configs.Backend) []netip.Addr {
 			if v.Advertise.IsValid() {
 				vips = append(vips, v.Advertise)
 			}
+			for _, a := range v.AdvertiseTo {
+				if a.Address.IsValid() {
+					vips = append(vips, a.Address)
+				}
+			}
 		}
 	}
 	if pool.Health.Through == configs.ThroughVIP || len(vips) == 0 {

@@ -10,6 +10,11 @@ import (
 // argument there goes, in two-arm mode, the client's own address and as many digits of the port as name an allowed one
 // by themselves. Nothing is held then, and a sender that waits for acknowledgements (RFC 896) never has to.
 func (s *Session) mayGo(line []byte) int {
+	if s.refusesTLS() {
+		if v := scanVerb(line, true); v.may("AUTH") && v.n == 4 {
+			return v.end - 1
+		}
+	}
 	if !mayBeActive(line) {
 		return len(line)
 	}

@@ -42,7 +42,13 @@ func (s *Session) clientLine(t *stream, end int) {
 			s.epsvAll = true // until the server says no
 		}
 	case CmdAUTH:
-		if isTLSArg(content[arg:]) {
+		switch {
+		case !isTLSArg(content[arg:]):
+		case s.refusesTLS():
+			s.refuse(FromClient, cmd, ReasonTLS, netip.AddrPort{})
+			blank(t, t.line+v.start, t.line+len(content), 'X')
+			wait = awaitNoTLS
+		default:
 			wait = awaitAUTH
 		}
 	case CmdUSER:
@@ -59,6 +65,9 @@ func (s *Session) clientLine(t *stream, end int) {
 	}
 	s.pending.push(wait)
 }
+
+// refusesTLS reports whether AUTH is refused: data connections in TLS cannot be announced, and no port leads to the backend anyway.
+func (s *Session) refusesTLS() bool { return s.policy.RefuseTLS && s.policy.Slice.First == 0 }
 
 // isTLSArg reports whether AUTH asks for TLS (RFC 4217, section 4; the others are older names).
 func isTLSArg(arg []byte) bool {

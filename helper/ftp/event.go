@@ -92,6 +92,7 @@ const (
 	ReasonNoPort            // every port that was tried is busy
 	ReasonOpen              // no expectation could be made
 	ReasonNoFit             // our address does not fit into the announcement
+	ReasonTLS               // AUTH, and the backend has no passive slice
 	ReasonUnsynced          // may be the rest of a line whose start nobody read
 
 	NumReasons // how many there are
@@ -100,7 +101,7 @@ const (
 var reasonNames = [NumReasons]string{
 	"none", "third_party", "low_port", "family", "foreign_address", "malformed", "ambiguous", "obscured",
 	"epsv_all", "long_address", "too_long", "too_slow", "quota", "no_port", "open",
-	"no_fit", "unsynced",
+	"no_fit", "tls_without_slice", "unsynced",
 }
 
 // String returns a name that suits a log key or a metric label.

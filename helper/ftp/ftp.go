@@ -84,12 +84,21 @@ func (e Endpoints) OneArm() bool { return e.Seen.Addr() != e.Client.Addr() }
 // The zero value is strict and needs no further setting.
 type Policy struct {
 	Advertise     netip.Addr             // what 227 replies name; invalid: the VIP's address
+	AdvertiseTo   []Advertise            // to some clients; the first that fits counts, and goes before Advertise
 	Aliases       []netip.Addr           // further addresses that the backend may name in a 227
 	Reserved      func(port uint16) bool // VIP ports that no data connection may get; may be nil
 	Slice         Ports                  // of the reserved ones, those that lead to the backend's port of the same number anyway
+	Range         Ports                  // of ports that are announced in the place of a busy one; empty: any
+	RefuseTLS     bool                   // AUTH is refused where there is no Slice: nobody can announce data connections then
 	PortsMin      uint16                 // lowest port of a data connection; 0 means 1024 (RFC 2577, section 3)
 	FXPAllow      bool                   // PORT and EPRT may name a third party
 	DataSourceAny bool                   // passive data may come from another address than the client's
+}
+
+// Advertise is what 227 replies name to some clients.
+type Advertise struct {
+	Clients netip.Prefix
+	Address netip.Addr
 }
 
 // Ports is a range of ports; the zero value is empty.

@@ -11,6 +11,7 @@ const (
 	awaitEPSV          // 229
 	awaitEPSVAll       // the answer to EPSV ALL
 	awaitAUTH          // 234 makes the session opaque
+	awaitNoTLS         // the error that answers a refused AUTH
 )
 
 // maxPending bounds the commands without a final reply.

@@ -85,6 +85,22 @@ func (c *portChoice) blocks() (list []block, total int) {
 	return list, total
 }
 
+// within lists the ports of a range that fit.
+func (c *portChoice) within(r Ports) (list []block, total int) {
+	for p := int(r.First); p <= int(r.Last); p++ {
+		if !c.fits(uint16(p)) { //nolint:gosec // a port
+			continue
+		}
+		if n := len(list); n > 0 && list[n-1].base+list[n-1].columns == p && list[n-1].columns < 256 {
+			list[n-1].columns++
+		} else {
+			list = append(list, block{p, 1, 1})
+		}
+		total++
+	}
+	return list, total
+}
+
 // at is the port with a number in the list.
 func at(list []block, i int) uint16 {
 	for _, b := range list {
@@ -142,6 +158,9 @@ func (s *Session) open(d DataConn, wish uint16, choice portChoice) (uint16, Reas
 	}
 	if !done && !choice.only {
 		list, total := choice.blocks()
+		if d.Passive && s.policy.Range.First != 0 {
+			list, total = choice.within(s.policy.Range)
+		}
 		fit = fit || total > 0
 		h := seed(s.ends, wish)
 		for i, tried := 0, 0; !done && i < min(total, maxWalk) && tried < maxOpens; i++ {

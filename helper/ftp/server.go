@@ -65,8 +65,11 @@ func (s *Session) finalReply(t *stream, n, code int) {
 			s.looks[FromClient], s.offered, s.accepted = true, true, true
 		}
 	default:
-		if a, ok := s.pending.complete(code); ok && a == awaitEPSVAll && code >= 400 {
+		switch a, ok := s.pending.complete(code); {
+		case ok && a == awaitEPSVAll && code >= 400:
 			s.epsvAll = false
+		case ok && a == awaitNoTLS && code >= 400 && s.multi.code == 0 && t.frozen() == 0:
+			t.edit(t.line, []byte("534")) // RFC 4217, section 10.1: refused for policy
 		}
 	}
 }

@@ -88,6 +88,11 @@ func (s *Session) noFit(dir Direction, c Command, named netip.AddrPort) {
 }
 
 func (s *Session) advertised() netip.Addr {
+	for i := range s.policy.AdvertiseTo {
+		if a := &s.policy.AdvertiseTo[i]; a.Clients.Contains(s.ends.Client.Addr()) {
+			return a.Address
+		}
+	}
 	if s.policy.Advertise.IsValid() {
 		return s.policy.Advertise.Unmap()
 	}

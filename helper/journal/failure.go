@@ -122,6 +122,8 @@ func Cure(r ftp.Reason) string {
 		return "use PASV, EPSV, PORT or EPRT"
 	case ftp.ReasonFamily:
 		return "the address is of another family than the control connection: use EPSV or EPRT with IPv6"
+	case ftp.ReasonTLS:
+		return "the server has no passive_ports, so passive mode cannot work in TLS; give it some, or set tls_without_slice: warn"
 	case ftp.ReasonUnsynced:
 		return "the helper began to read in the middle of a line; the next command is read"
 	}

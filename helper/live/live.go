@@ -44,6 +44,9 @@ type Figures struct {
 	Queues       []Queue           `json:"queues"`
 	Conntrack    Conntrack         `json:"conntrack"`
 	Latency      Histogram         `json:"latency"`
+
+	Renewed         uint64            `json:"announced_again"`             // the host had dropped the first packet of a data connection
+	TLSWithoutSlice map[string]uint64 `json:"tls_without_slice,omitempty"` // sessions in TLS, by VIP/backend, where the backend has no passive slice
 }
 
 // Transfer adds up transfers of one mode and direction.

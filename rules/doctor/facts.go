@@ -29,6 +29,7 @@ type Facts struct {
 	Unheard    []uint16             // queues that nobody listens to
 	Deaf       string               // why the helper that listens does not answer; "": it does
 	HelperID   string               // of the configuration that the helper works with; "": not known
+	NoSlice    map[string]uint64    // sessions in TLS, by VIP/backend, where the backend has no passive slice
 	AppliedID  string               // of the one that was applied; "": not known
 
 	ConfigError string // why the configuration file cannot be used: Config is what was applied

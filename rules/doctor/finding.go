@@ -42,7 +42,7 @@ const keepSysctl = "the same setting in /etc/sysctl.d/90-ftp.conf"
 func Judge(f *Facts) []Finding {
 	var list []Finding
 	for _, judge := range []func(*Facts) []Finding{
-		judgePrivilege, judgeState, judgeTable, judgeSaved, judgeHelper, judgeForwarding, judgeVIPs, judgeRoutes, judgeReplies, judgeRPFilter,
+		judgePrivilege, judgeState, judgeTable, judgeSaved, judgeHelper, judgeTLS, judgeForwarding, judgeVIPs, judgeRoutes, judgeReplies, judgeRPFilter,
 		judgeFirewall, judgeNAT, judgeMarks, judgeConntrack, judgeKernelHelper, judgeMTU, judgeFeatures, judgeLegacy,
 	} {
 		list = append(list, judge(f)...)

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -120,6 +121,23 @@ func judgeHelper(f *Facts) []Finding {
 		Why:    "packets of control connections wait for it; logins hang (on_helper_down: hold) or transfers fail (pass)",
 		Remedy: []string{remedy},
 		Keep:   "systemctl enable ftpvip-helper.service",
+	}}
+}
+
+// judgeTLS finds backends that clients speak TLS with, and that have no passive slice.
+func judgeTLS(f *Facts) []Finding {
+	if len(f.NoSlice) == 0 {
+		return nil
+	}
+	var list []string
+	for _, key := range slices.Sorted(maps.Keys(f.NoSlice)) {
+		list = append(list, fmt.Sprintf("%s (%d sessions)", key, f.NoSlice[key]))
+	}
+	return []Finding{{
+		ID: "tls-without-slice", Severity: Error,
+		What:   "sessions in TLS with servers that have no passive_ports: " + strings.Join(list, ", "),
+		Why:    "nobody can read in TLS which port a server announces, so passive data connections find no way and clients time out",
+		Remedy: []string{f.Command + " check --servers   # lists what to set on each server; then set passive_ports of the backends, or tls_without_slice: refuse"},
 	}}
 }
 

@@ -42,7 +42,7 @@ func (o *Operator) examine(ctx context.Context, facts *doctor.Facts, figures *li
 	var helper report.Helper
 	switch {
 	case deaf == nil:
-		helper.Live, facts.HelperID = figures, figures.Config
+		helper.Live, facts.HelperID, facts.NoSlice = figures, figures.Config, figures.TLSWithoutSlice
 	case !errors.Is(deaf, live.ErrNotRunning) && !denied(deaf) && !errors.Is(deaf, fs.ErrPermission):
 		facts.Deaf = deaf.Error()
 	}
