@@ -99,13 +99,13 @@ func (s *section) word(key, want string) field[string] {
 }
 
 // duration reads a duration as a string: the one mistake that everybody makes deserves its own words.
-func (s *section) duration(key, want string) field[string] {
+func (s *section) duration(key string, span span) field[string] {
 	n := s.keys[key]
 	if n == nil || n.Kind != yaml.ScalarNode || !isNumber(n) {
-		return s.text(key, want)
+		return s.text(key, span.want)
 	}
 	f := field[string]{pos: place(s.find(key), join(s.path, key)), state: bad}
-	s.in.at(f.pos, "has no unit", want, "write "+shortened(n.Value)+"s for seconds, or use ms or m")
+	s.in.at(f.pos, "has no unit", span.want, span.withUnit(n.Value))
 	return f
 }
 

@@ -70,13 +70,17 @@ func (s *section) override(key string) (override, bool) {
 }
 
 // outsideLists is the file without what stands in lists: viper looks at nothing else, and the lists of a thousand VIPs
-// take it longer than everything else takes together.
+// take it longer than everything else takes together. Its time grows with the square of the number of keys, so it gets no more
+// sections and keys than a file can rightly have.
 func outsideLists(root *yaml.Node) map[string]any {
 	sections := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		if root.Content[i+1].Kind != yaml.SequenceNode {
-			sections.Content = append(sections.Content, root.Content[i:i+2]...)
+	for i := 0; i+1 < len(root.Content) && len(sections.Content) < 2*mostSections; i += 2 {
+		section := *root.Content[i+1]
+		if section.Kind != yaml.MappingNode {
+			continue
 		}
+		section.Content = section.Content[:min(len(section.Content), 2*mostKeys)]
+		sections.Content = append(sections.Content, root.Content[i], &section)
 	}
 	values := map[string]any{}
 	if sections.Decode(&values) != nil { // a key stands there twice, which is reported with its line
@@ -84,6 +88,12 @@ func outsideLists(root *yaml.Node) map[string]any {
 	}
 	return values
 }
+
+// mostSections and mostKeys are far more than a valid file has.
+const (
+	mostSections = 50
+	mostKeys     = 500
+)
 
 // scalar gives a value of viper's as text.
 func scalar(val any) (string, bool) {

@@ -112,11 +112,11 @@ func (raw *rawHealth) only(checks []Check, at pos, s state) {
 func (c *checker) health(s *section) (h Health, raw rawHealth) {
 	raw.check = s.text("check", list(checks))
 	h.Check = choose(c.report, raw.check, checks, "")
-	h.Timeout = c.duration(s.duration("timeout", wantTimeout), timeoutSpan)
+	h.Timeout = c.duration(s.duration("timeout", timeoutSpan), timeoutSpan)
 	h.Rise = or(s.number("rise", countBounds), defaultRise)
 	h.Fall = or(s.number("fall", countBounds), defaultFall)
-	h.Interval = c.duration(s.duration("interval", wantInterval), intervalSpan(defaultInterval))
-	h.IntervalDown = c.duration(s.duration("interval_down", wantInterval), intervalSpan(h.Interval))
+	h.Interval = c.duration(s.duration("interval", intervalSpan(defaultInterval)), intervalSpan(defaultInterval))
+	h.IntervalDown = c.duration(s.duration("interval_down", intervalSpan(h.Interval)), intervalSpan(h.Interval))
 	h.Jitter = or(s.number("jitter", jitterBounds), defaultJitter)
 	raw.source, _ = s.oneOrMore("source", wantSource)
 	raw.only(networkChecks, raw.source.pos, raw.source.state)
@@ -304,7 +304,7 @@ func (c *checker) command(l items[field[string]]) []string {
 
 func (c *checker) flap(s *section) Flap {
 	changes := s.number("changes", changesBounds)
-	window := s.duration("window", wantWindow)
+	window := s.duration("window", windowSpan)
 	if s.state == given {
 		c.required(changes.pos, changes.state, changesBounds.String(), "add it, such as: changes: 5")
 		c.required(window.pos, window.state, wantWindow, "add it, such as: window: 10m")

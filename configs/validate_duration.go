@@ -31,6 +31,17 @@ var (
 	}
 )
 
+// withUnit is the remedy for a number that has no unit: the unit that makes it an allowed one.
+func (s span) withUnit(number string) string {
+	for _, unit := range []struct{ short, text string }{{"s", "s for seconds, or use ms or m"}, {"ms", "ms for milliseconds"}} {
+		d, err := time.ParseDuration(number + unit.short)
+		if err == nil && d >= s.least && d <= s.most && (!s.whole || d%time.Second == 0) {
+			return "write " + shortened(number) + unit.text
+		}
+	}
+	return s.form
+}
+
 // duration checks a duration against what its key allows.
 func (c *checker) duration(f field[string], s span) time.Duration {
 	if f.state != given {

@@ -60,6 +60,7 @@ func (c *checker) fallbacks() {
 // circle the first pool in the file reports it.
 func (c *checker) circle(p *Pool) []string {
 	circle := []string{p.Name}
+	met := map[string]bool{p.Name: true}
 	for next := p; ; {
 		next = next.Fallback
 		switch {
@@ -67,9 +68,10 @@ func (c *checker) circle(p *Pool) []string {
 			return nil
 		case next.Name == p.Name:
 			return append(circle, p.Name)
-		case slices.Contains(circle, next.Name):
+		case met[next.Name]:
 			return nil // a circle further on
 		}
+		met[next.Name] = true
 		circle = append(circle, next.Name)
 	}
 }

@@ -47,8 +47,8 @@ func (c *checker) pool(s *section) (raw rawPool) {
 	minMembers := s.number("min_members", membersBounds)
 	p.MinMembers = or(minMembers, defaultMinMembers)
 	raw.fallback = s.text("fallback", wantFallback)
-	p.SlowStart = c.duration(s.duration("slow_start", wantSlowStart), slowStartSpan)
-	p.Affinity = c.affinity(s.duration("affinity", wantAffinity), scheduler, p.Scheduler)
+	p.SlowStart = c.duration(s.duration("slow_start", slowStartSpan), slowStartSpan)
+	p.Affinity = c.affinity(s.duration("affinity", affinitySpan), scheduler, p.Scheduler)
 	raw.backends = sections(s, "backends", wantBackends, func(s *section) rawBackend {
 		b, raw := c.backend(s)
 		p.Backends = append(p.Backends, b)
