@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -72,7 +73,13 @@ func fail(err error, other int) error {
 	case bad:
 		return &exitError{exitPermission, err}
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, fs.ErrPermission):
-		return &exitError{exitPermission, fmt.Errorf("%w\nftpvip needs root, or CAP_NET_ADMIN and a writable state directory", err)}
+		need := "ftpvip needs root, or CAP_NET_ADMIN and a writable state directory"
+		if os.Geteuid() == 0 {
+			need = "root is not enough here: a container or a user namespace lacks CAP_NET_ADMIN, or a security module forbids it"
+		}
+		return &exitError{exitPermission, fmt.Errorf("%w\n%s", err, need)}
+	case errors.Is(err, operate.ErrHidden):
+		return &exitError{exitPermission, err}
 	}
 	return &exitError{other, err}
 }

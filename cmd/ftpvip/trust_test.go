@@ -265,10 +265,13 @@ func TestRootsDirectoryIsRootsAlone(t *testing.T) {
 func TestRootsConfiguration(t *testing.T) {
 	w := newTrustWorld(t)
 	must(t, os.Chmod(w.file, 0o600))
-	for _, words := range [][]string{{"check"}, {"apply"}, {"diff"}, {"drain", "farm/a"}, {"disable", "farm/a"}} {
+	for _, words := range [][]string{{"apply"}, {"diff"}, {"drain", "farm/a"}, {"disable", "farm/a"}} {
 		if out := w.do(t, words...); !strings.Contains(out, "the services, which run as the owner of the state directory, may not") {
 			t.Errorf("%v does not warn:\n%s", words, out)
 		}
+	}
+	if code, out := w.run(t, "check"); code != exitPermission || !strings.Contains(out, "is valid, but the services") {
+		t.Errorf("check: exit code %d\n%s", code, out)
 	}
 	must(t, os.Chmod(w.file, 0o644))
 	cmd := w.command(t, "check", "-c", "/dev/stdin")
@@ -290,7 +293,7 @@ func TestRootsFolder(t *testing.T) {
 	must(t, os.Chmod(w.file, 0o600))
 	t.Cleanup(func() { w.do(t, "flush") })
 	for _, words := range [][]string{
-		{"check"}, {"apply", "--dry-run"}, {"apply"}, {"diff"}, {"drain", "farm/a"}, {"enable", "farm/a"}, {"weight", "farm/a", "7"},
+		{"apply", "--dry-run"}, {"apply"}, {"diff"}, {"drain", "farm/a"}, {"enable", "farm/a"}, {"weight", "farm/a", "7"},
 		{"health"}, {"rollback"}, {"apply", "--confirm", "1h"}, {"confirm"}, {"disable", "farm/a"}, {"enable", "farm/a"}, {"flush"}, {"rollback"},
 	} {
 		w.do(t, words...)

@@ -12,10 +12,23 @@ const ftpPort = 21
 func files(s *Server) []File {
 	list := vsftpd(s)
 	list = append(list, proftpd(s))
-	if s.Implicit {
-		return list // Pure-FTPd has no implicit TLS
+	if !s.Implicit { // Pure-FTPd has no implicit TLS
+		list = append(list, pureftpd(s))
 	}
-	return append(list, pureftpd(s))
+	return append(list, other(s))
+}
+
+// other is what to look for in the settings of any other server.
+func other(s *Server) File {
+	f := File{Program: "any other server", Name: "its settings", Remarks: []string{"whatever the settings are called there"}}
+	if s.Named.IsValid() {
+		f.Lines = append(f.Lines, fmt.Sprintf("address that replies to PASV name (external, public or masquerade address): %s", s.Named))
+	}
+	f.Lines = append(f.Lines, fmt.Sprintf("ports of passive data connections: %d-%d", s.First, s.Last))
+	if s.Implicit {
+		f.Lines = append(f.Lines, fmt.Sprintf("implicit TLS on port %d", s.port))
+	}
+	return f
 }
 
 // vsftpd takes pasv_address only where it listens in IPv4 alone: a process that listens in both families answers PASV

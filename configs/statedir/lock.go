@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,7 +31,25 @@ func Make(path string) (*Dir, error) {
 		d.Close()
 		return nil, err
 	}
+	d.removeLeftovers(time.Now())
 	return d, nil
+}
+
+// leftover is the name of a file that Replace has not given its own name yet.
+var leftover = regexp.MustCompile(`^\.[a-z0-9.-]+\.[a-z2-7]{10}$`)
+
+// removeLeftovers removes what is left of writes that were killed.
+func (d *Dir) removeLeftovers(now time.Time) {
+	entries, err := os.ReadDir(d.Join("."))
+	if err != nil {
+		return // whoever needs to read the directory will say so
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && info.Mode().IsRegular() && leftover.MatchString(e.Name()) && now.Sub(info.ModTime()) > time.Minute {
+			_ = d.Remove(e.Name())
+		}
+	}
 }
 
 // Lock takes the lock of that name, waiting as long as said for the process that has it: the time begins again when

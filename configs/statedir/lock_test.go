@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,5 +64,35 @@ func TestLockIsWaitedFor(t *testing.T) {
 	}
 	if err := <-got; err != nil {
 		t.Fatalf("many processes that have the lock in turn: %v", err)
+	}
+}
+
+// TestLeftovers: what a killed write left behind is removed by the next command, and nothing else.
+func TestLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	old := time.Now().Add(-time.Hour)
+	for name, when := range map[string]time.Time{
+		".health.json.abcdefghij": old, ".health.json.abcdefghi2": time.Now(), "health.json": old, ".hidden": old, ".a.ABCDEFGHIJ": old,
+	} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, when, when)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := Make(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Close()
+	var left []string
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	if got, want := strings.Join(left, " "), ".a.ABCDEFGHIJ .health.json.abcdefghi2 .hidden health.json"; got != want {
+		t.Errorf("left are %s, want %s", got, want)
 	}
 }

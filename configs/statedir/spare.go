@@ -41,6 +41,16 @@ func Writable(path string) error {
 	return err
 }
 
+// Others reports whether a directory is another user's.
+func Others(path string) bool {
+	d, err := open(path)
+	if err != nil {
+		return errors.Is(err, fs.ErrPermission)
+	}
+	defer d.Close()
+	return d.Own() != nil
+}
+
 // SparePath is the directory in memory that stands in for a state directory that cannot be written. Each user has one for each
 // state directory. It is lost when the host restarts.
 func SparePath(path string) string {

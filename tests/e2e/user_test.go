@@ -87,6 +87,10 @@ func TestServicesUser(t *testing.T) {
 	}
 	f.exits(t, 0, "rollback")
 
+	// whoever may read the file may check it, without a look at the state directory
+	f.ftpvip.As = []string{"setpriv", "--reuid=4712", "--regid=4712", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"}
+	f.exits(t, 0, "check")
+
 	// who has no capability at all may still look
 	f.ftpvip.As = asUser()
 	f.exits(t, 0, "check")

@@ -132,6 +132,8 @@ func (fakeHost) Read(f *doctor.Facts) error {
 
 func (fakeHost) NetAdmin() (bool, error) { return true, nil }
 
+func (fakeHost) Saved() []doctor.SavedTable { return nil }
+
 func (fakeHost) Look() Seen {
 	return Seen{queues: map[uint16]observe.QueueState{2100: {Number: 2100}, 2101: {Number: 2101}}}
 }

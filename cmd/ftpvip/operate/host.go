@@ -74,7 +74,8 @@ type hostFacts struct{}
 func (hostFacts) Read(f *doctor.Facts) error { return host.Read(f) }
 func (hostFacts) NetAdmin() (bool, error)    { return host.HasNetAdmin() }
 
-func (hostFacts) Look() Seen { return Look() }
+func (hostFacts) Saved() []doctor.SavedTable { return host.Saved() }
+func (hostFacts) Look() Seen                 { return Look() }
 
 func (hostFacts) Flows(ctx context.Context, cfg *configs.Config) (map[observe.Way]observe.Flow, error) {
 	return observe.Flows(ctx, cfg)

@@ -74,6 +74,7 @@ type Sessions interface {
 type Host interface {
 	Read(f *doctor.Facts) error
 	NetAdmin() (bool, error)
+	Saved() []doctor.SavedTable
 	Look() Seen
 	Flows(ctx context.Context, cfg *configs.Config) (map[observe.Way]observe.Flow, error)
 }

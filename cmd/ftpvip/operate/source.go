@@ -19,7 +19,8 @@ type Source struct {
 	Overrides *viper.Viper // flags and environment
 	Log       *slog.Logger
 
-	early *os.File // the file, opened while we were root; nil: it is opened when it is needed
+	hidden bool     // root reads the file, and the services may not
+	early  *os.File // the file, opened while we were root; nil: it is opened when it is needed
 }
 
 // Enter makes a root process run as the owner of the state directory from now on; package statedir says why. It opens the
@@ -49,6 +50,7 @@ func (s *Source) Load() (*configs.Config, []byte, error) {
 	if e, ok := errors.AsType[*configs.Error](err); !ok || !errors.Is(e.Err, fs.ErrPermission) {
 		return cfg, text, err
 	}
+	s.hidden = true
 	s.Log.Warn("root reads the configuration, but the services, which run as the owner of the state directory, may not; "+
 		"let them with: chgrp ftpvip FILE; chmod 0640 FILE", "file", s.Path)
 	if _, err := s.early.Seek(0, 0); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -171,14 +173,21 @@ func (o *Operator) helperState(h *report.Helper, cfg configs.Helper) error {
 	return nil
 }
 
+// ErrHidden says that a file is not for those who need it.
+var ErrHidden = errors.New("permission denied for them")
+
 // Check validates the configuration, and returns settings that FTP servers need. It logs warnings.
 func (o *Operator) Check() (*configs.Config, servers.Advice, error) {
 	cfg, err := o.config()
 	if err != nil {
 		return nil, servers.Advice{}, err
 	}
+	if o.Source.hidden {
+		return nil, servers.Advice{}, fmt.Errorf("%s is valid, but the services, which run as the owner of %s, cannot read it: %w; let them with: "+
+			"chgrp ftpvip %[1]s; chmod 0640 %[1]s", o.Source.Path, o.StateDir, ErrHidden)
+	}
 	decisions, err := o.adminFile()
-	if err != nil {
+	if err != nil && !(errors.Is(err, fs.ErrPermission) && statedir.Others(o.StateDir)) { // who may not look there may check a file
 		return nil, servers.Advice{}, err
 	}
 	for _, w := range report.UnknownBackends(cfg, decisions) {
@@ -186,6 +195,9 @@ func (o *Operator) Check() (*configs.Config, servers.Advice, error) {
 	}
 	if _, err := o.usable(cfg); err != nil {
 		return nil, servers.Advice{}, err
+	}
+	for i := range cfg.Pools {
+		o.checkSecret(&cfg.Pools[i])
 	}
 	advice := servers.For(cfg)
 	for _, w := range advice.Warnings {
@@ -219,4 +231,19 @@ func (o *Operator) Diff() (string, error) {
 
 func notRunning(err error) error {
 	return fmt.Errorf("%w: start it with `systemctl start ftpvip-helper` or `ftpvip helper`, or name its --state-dir", err)
+}
+
+// checkSecret warns of a file with a password that everybody may read.
+func (o *Operator) checkSecret(p *configs.Pool) {
+	path := p.Health.PasswordFile
+	if path == "" {
+		return
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		o.Log.Warn("the password for checks cannot be read", "pool", p.Name, "password_file", path, "err", err)
+	case info.Mode().Perm()&0o004 != 0:
+		o.Log.Warn("everybody may read the password for checks; forbid it with: chmod 0640 FILE; chgrp ftpvip FILE", "pool", p.Name, "password_file", path)
+	}
 }
