@@ -19,8 +19,8 @@ var reference []byte
 // Reference returns the reference configuration: every key, explained. It is itself valid.
 func Reference() []byte { return slices.Clone(reference) }
 
-// maxSize is the biggest file that is read, in bytes. A thousand pools of ten backends take about 1 MiB.
-const maxSize = 8 << 20
+// MaxSize is the biggest file that is read, in bytes. A thousand pools of ten backends take about 1 MiB.
+const MaxSize = 8 << 20
 
 // Load reads, decodes and validates the file at path; v is as for Parse. The error is a *Error that holds
 // every problem at once.
@@ -42,7 +42,7 @@ func LoadText(path string, v *viper.Viper) (*Config, []byte, error) {
 // LoadOpen is LoadText for a file that is open already; path is its name in messages.
 func LoadOpen(path string, file io.Reader, v *viper.Viper) (*Config, []byte, error) {
 	// A limited read, not Stat: it may be a pipe or a device.
-	data, err := io.ReadAll(io.LimitReader(file, maxSize+1))
+	data, err := io.ReadAll(io.LimitReader(file, MaxSize+1))
 	if err != nil {
 		return nil, nil, unreadable(path, err)
 	}

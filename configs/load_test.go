@@ -84,7 +84,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	big := filepath.Join(dir, "big.yaml")
-	if err := os.WriteFile(big, []byte(strings.Repeat("# \n", maxSize/3+1)), 0o600); err != nil {
+	if err := os.WriteFile(big, []byte(strings.Repeat("# \n", MaxSize/3+1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct {

@@ -26,7 +26,7 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
 // secretKey reports whether the value of a key must be hidden in messages, even if the key is misspelt.
 func secretKey(key string) bool {
 	key = strings.ToLower(key)
-	return strings.Contains(key, "pass") && key != "passive_ports" && key != "password_file" || nearest(key, []string{"password"}) != ""
+	return strings.Contains(key, "pass") && key != "passive_ports" && key != "passive_range" && key != "password_file" || nearest(key, []string{"password"}) != ""
 }
 
 // secretValue finds what stands behind a key that looks like a password's, in text that is no YAML yet or never will be.

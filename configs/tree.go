@@ -63,10 +63,10 @@ func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag(
 
 // checkText finds what the YAML parser reports without a line, or not at all.
 func checkText(data []byte) (Problem, bool) {
-	if len(data) > maxSize {
+	if len(data) > MaxSize {
 		return Problem{
-			Message: fmt.Sprintf("the file is bigger than %d MiB", maxSize>>20),
-			Want:    fmt.Sprintf("at most %d bytes", maxSize),
+			Message: fmt.Sprintf("the file is bigger than %d MiB", MaxSize>>20),
+			Want:    fmt.Sprintf("at most %d bytes", MaxSize),
 			Remedy:  "check that --config names the configuration and not something else",
 		}, true
 	}

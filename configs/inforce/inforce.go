@@ -12,7 +12,7 @@ import (
 	"ftpvip/configs"
 )
 
-// Applied is a configuration as it was applied: its text, and what flags and environment put in the place of the
+// Applied is a configuration as it was applied: its text without passwords, and what flags and environment put in the place of the
 // text's values as far as the kernel's table depends on it. Comparable; At is when.
 type Applied struct {
 	At         time.Time `json:"at"`
@@ -26,7 +26,7 @@ type Applied struct {
 // New makes the Applied of a configuration and its text.
 func New(file string, text []byte, cfg *configs.Config, now time.Time) Applied {
 	return Applied{
-		At: stamp(now), File: file, Text: string(text),
+		At: stamp(now), File: file, Text: string(configs.Conceal(text)),
 		Queues: cfg.Helper.Queues, FirstQueue: cfg.Helper.FirstQueue, Carrier: string(cfg.Helper.Carrier),
 	}
 }

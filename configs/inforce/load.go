@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"ftpvip/configs"
 	"ftpvip/configs/statefile"
 )
 
@@ -36,6 +37,11 @@ func Decode(b []byte) (Record, error) {
 	}
 	if in.Previous != nil && !in.PreviousKnown || in.Pending != nil && in.Pending.Token == "" {
 		return Record{}, errors.New("decoding the record of what is in force: it contradicts itself")
+	}
+	for _, a := range []*Applied{in.Current, in.Previous} {
+		if a != nil { // earlier versions kept passwords
+			a.Text = string(configs.Conceal([]byte(a.Text)))
+		}
 	}
 	return in.Record, nil
 }

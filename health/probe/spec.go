@@ -66,7 +66,10 @@ const (
 
 // readPassword returns the password, or the first line of its file. Errors name the file and never its content.
 func readPassword(h configs.Health) (string, error) {
-	if h.PasswordFile == "" {
+	switch {
+	case h.PasswordFile == "" && h.Password == configs.Concealed:
+		return "", errors.New("the password is not known: the configuration file, which has it, cannot be used")
+	case h.PasswordFile == "":
 		return string(h.Password), nil
 	}
 	b, err := statedir.ReadRegular(h.PasswordFile, maxSecret)

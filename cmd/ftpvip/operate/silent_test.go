@@ -150,3 +150,25 @@ func TestStatusProblems(t *testing.T) {
 		t.Errorf("without checks: %q", p)
 	}
 }
+
+// TestNoPasswordKept: no file of the state directory has the password of checks, and checks have it also where the file is broken.
+func TestNoPasswordKept(t *testing.T) {
+	w := newWorld(t)
+	w.edit("check: tcp,", "check: ftp-login, user: probe, password: s3cret,")
+	w.apply()
+	for name, text := range w.snapshot() {
+		if strings.Contains(text, "s3cret") {
+			t.Errorf("%s has the password:\n%s", name, text)
+		}
+	}
+	w.edit("addresses: [192.0.2.10", "adresses: [192.0.2.10")
+	in, err := w.operator().serving()
+	if err != nil || in.broken == nil || in.cfg.Pools[0].Health.Password != "s3cret" {
+		t.Errorf("%+v, %v", in, err)
+	}
+	w.edit("s3cret", "other") // an apply of another password alone is none of another configuration
+	w.edit("adresses: [192.0.2.10", "addresses: [192.0.2.10")
+	if s, err := w.operator().Status(t.Context()); err != nil || strings.Contains(strings.Join(s.Problems, " "), "configuration") {
+		t.Errorf("%+v, %v", s, err)
+	}
+}

@@ -59,6 +59,9 @@ func (s *Source) Load() (*configs.Config, []byte, error) {
 	return configs.LoadOpen(s.Path, s.early, s.Overrides)
 }
 
+// text is the file as it is.
+func (s *Source) text() ([]byte, error) { return statedir.ReadRegular(s.Path, configs.MaxSize) }
+
 // parse reads a recorded configuration.
 func (s *Source) parse(name, text string) (*configs.Config, error) {
 	return configs.Parse(name, []byte(text), s.Overrides)

@@ -51,6 +51,7 @@ func (o *Operator) serving() (serving, error) {
 		}
 		o.Log.Warn("the file is not in force: its configuration was rolled back; fix it and run `ftpvip apply`",
 			"file", r.Current.File, "since", r.RolledBack)
+		o.reveal(cfg)
 		return serving{cfg: cfg, id: r.Current.ID()}, nil
 	}
 	cfg, err := o.config()
@@ -67,7 +68,15 @@ func (o *Operator) serving() (serving, error) {
 	}
 	o.Log.Error("the configuration file cannot be used, so what was applied stays in force; fix the file, then run `ftpvip check` and "+
 		"`ftpvip apply`", "file", o.Source.Path, "applied", r.Current.At, "err", err)
+	o.reveal(cfg)
 	return serving{cfg: cfg, id: r.Current.ID(), broken: err}, nil
+}
+
+// reveal fills in the passwords of checks, which are in the file alone.
+func (o *Operator) reveal(cfg *configs.Config) {
+	if text, err := o.Source.text(); err == nil {
+		configs.Reveal(cfg, text)
+	}
 }
 
 // record reads which configuration is in force, and logs problems with that file.
