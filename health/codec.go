@@ -17,6 +17,7 @@ const Version = 1
 // File is the state of all backends between two rounds. The zero value is a farm never looked at.
 type File struct {
 	Round    time.Time // when the last round began; zero before the first
+	Up       Uptime    // of the host at that time
 	Backends map[configs.Ref]judge.State
 }
 
@@ -25,12 +26,13 @@ type File struct {
 type fileJSON struct {
 	Version  int                    `json:"version"`
 	Round    time.Time              `json:"round,omitzero"`
+	Up       Uptime                 `json:"up,omitzero"`
 	Backends map[string]judge.State `json:"backends"` // by "pool/backend"
 }
 
 // Encode returns f as JSON, the same bytes for the same state.
 func (f File) Encode() ([]byte, error) {
-	out := fileJSON{Version: Version, Round: f.Round, Backends: make(map[string]judge.State, len(f.Backends))}
+	out := fileJSON{Version: Version, Round: f.Round, Up: f.Up, Backends: make(map[string]judge.State, len(f.Backends))}
 	for ref, st := range f.Backends {
 		out.Backends[ref.String()] = st
 	}
@@ -48,7 +50,7 @@ func Decode(b []byte) (File, error) {
 	if err != nil {
 		return File{}, fmt.Errorf("decoding health state: %w", err)
 	}
-	f := File{Round: in.Round, Backends: make(map[configs.Ref]judge.State, len(in.Backends))}
+	f := File{Round: in.Round, Up: in.Up, Backends: make(map[configs.Ref]judge.State, len(in.Backends))}
 	for key, st := range in.Backends {
 		pool, backend, ok := strings.Cut(key, "/")
 		if !ok || pool == "" || backend == "" {
@@ -84,7 +86,7 @@ func (f File) Ramp(cfg *configs.Config, out func(configs.Ref) bool) map[configs.
 // For returns f without the backends that cfg does not have, and without those that are down in a pool
 // whose check is none by now: nobody would ever look at them again.
 func (f File) For(cfg *configs.Config) File {
-	kept := File{Round: f.Round, Backends: make(map[configs.Ref]judge.State)}
+	kept := File{Round: f.Round, Up: f.Up, Backends: make(map[configs.Ref]judge.State)}
 	for i := range cfg.Pools {
 		pool := &cfg.Pools[i]
 		for _, b := range pool.Backends {

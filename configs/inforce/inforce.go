@@ -60,8 +60,10 @@ func (a *Applied) same(o *Applied) bool {
 // Pending is an apply that is rolled back unless somebody confirms it.
 type Pending struct {
 	Until time.Time `json:"until"`
-	Token string    `json:"token"` // of the process that waits
-	Boot  string    `json:"boot"`  // of the host: after a restart nobody waits any more
+	// The same as a time since the host started: the clock on the wall may jump. 0 in records of earlier versions.
+	UntilUp time.Duration `json:"until_up,omitzero"`
+	Token   string        `json:"token"` // of the process that waits
+	Boot    string        `json:"boot"`  // of the host: after a restart nobody waits any more
 }
 
 // Record is what is remembered. The zero value is a host on which nothing was ever applied, as far as is known.
@@ -110,9 +112,19 @@ func (r Record) Flush() Record {
 	return Record{Previous: r.Current, PreviousKnown: true}
 }
 
-// Overdue reports whether an apply should have been rolled back already: its time is over, or the host was restarted.
-func (r Record) Overdue(now time.Time, boot string) bool {
-	return r.Pending != nil && (r.Pending.Boot != boot || now.After(r.Pending.Until))
+// Overdue reports whether an apply should have been rolled back already: its time is over, or the host was restarted. up is how long
+// the host has been up.
+func (r Record) Overdue(now time.Time, up time.Duration, boot string) bool {
+	switch p := r.Pending; {
+	case p == nil:
+		return false
+	case p.Boot != boot:
+		return true
+	case p.UntilUp > 0:
+		return up > p.UntilUp
+	default:
+		return now.After(p.Until)
+	}
 }
 
 // Text says what an apply waits for.

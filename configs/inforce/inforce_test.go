@@ -73,15 +73,18 @@ func TestRollBackAndFlush(t *testing.T) {
 
 func TestOverdue(t *testing.T) {
 	r := Record{Pending: &Pending{Until: t0, Token: "t", Boot: "b"}}
+	up := Record{Pending: &Pending{Until: t0, UntilUp: time.Minute, Token: "t", Boot: "b"}}
 	for _, tt := range []struct {
 		r    Record
 		now  time.Time
+		up   time.Duration
 		boot string
 		want bool
 	}{
-		{r, t0, "b", false}, {r, t0.Add(time.Second), "b", true}, {r, t0.Add(-time.Hour), "c", true}, {Record{}, t0, "b", false},
+		{r, t0, 0, "b", false}, {r, t0.Add(time.Second), 0, "b", true}, {r, t0.Add(-time.Hour), 0, "c", true}, {Record{}, t0, 0, "b", false},
+		{up, t0.Add(time.Hour), time.Minute - 1, "b", false}, {up, t0.Add(-time.Hour), time.Minute + 1, "b", true}, // the clock jumped
 	} {
-		if got := tt.r.Overdue(tt.now, tt.boot); got != tt.want {
+		if got := tt.r.Overdue(tt.now, tt.up, tt.boot); got != tt.want {
 			t.Errorf("%+v at %v, boot %s: %v", tt.r.Pending, tt.now, tt.boot, got)
 		}
 	}
@@ -109,7 +112,7 @@ func TestConfig(t *testing.T) {
 
 func TestSaveLoad(t *testing.T) {
 	dir := t.TempDir()
-	r := Record{Current: new(applied("b")), Previous: new(applied("a")), PreviousKnown: true, RolledBack: t0, Pending: &Pending{t0, "t", "b"}}
+	r := Record{Current: new(applied("b")), Previous: new(applied("a")), PreviousKnown: true, RolledBack: t0, Pending: &Pending{t0, time.Minute, "t", "b"}}
 	if err := r.Save(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +138,7 @@ func TestSaveLoad(t *testing.T) {
 
 // FuzzDecode: decoding never panics, and what it accepts is written and read back as the same.
 func FuzzDecode(f *testing.F) {
-	first, err := Record{Current: new(applied("b")), PreviousKnown: true, Pending: &Pending{t0, "t", "b"}}.Encode()
+	first, err := Record{Current: new(applied("b")), PreviousKnown: true, Pending: &Pending{t0, time.Minute, "t", "b"}}.Encode()
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func (o *Operator) newPending(after time.Duration) (*inforce.Pending, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &inforce.Pending{Until: o.Clock.Now().Add(after).UTC().Truncate(time.Millisecond), Token: rand.Text(), Boot: id}, nil
+	return &inforce.Pending{Until: o.Clock.Now().Add(after).UTC().Truncate(time.Millisecond), UntilUp: o.Clock.Up() + after, Token: rand.Text(), Boot: id}, nil
 }
 
 // Intervals of the waiting process: how often it checks whether it still has to wait, how often it retries a rollback that

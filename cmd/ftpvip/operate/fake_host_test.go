@@ -147,6 +147,7 @@ func (fakeHost) Flows(context.Context, *configs.Config) (map[observe.Way]observe
 type fakeClock struct {
 	mu    sync.Mutex
 	now   time.Time
+	up    time.Duration
 	boot  string
 	waits map[chan time.Time]time.Time
 }
@@ -155,6 +156,19 @@ func (c *fakeClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
+}
+
+func (c *fakeClock) Up() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.up
+}
+
+// jump moves the clock on the wall alone.
+func (c *fakeClock) jump(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
 }
 
 func (c *fakeClock) Boot() (string, error) {
@@ -178,7 +192,7 @@ func (c *fakeClock) After(d time.Duration) <-chan time.Time {
 func (c *fakeClock) pass(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
+	c.now, c.up = c.now.Add(d), c.up+d
 	for ch, at := range c.waits {
 		if !at.After(c.now) {
 			ch <- c.now

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ftpvip/configs"
 	"ftpvip/helper/carrier"
 	"ftpvip/helper/observe"
@@ -85,6 +87,14 @@ type hostClock struct{}
 
 func (hostClock) Now() time.Time                         { return time.Now() }
 func (hostClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+func (hostClock) Up() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
+}
 
 func (hostClock) Boot() (string, error) {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")

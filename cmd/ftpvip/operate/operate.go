@@ -83,6 +83,7 @@ type Host interface {
 type Clock interface {
 	Now() time.Time
 	After(d time.Duration) <-chan time.Time
+	Up() time.Duration // since the host started; it does not jump
 	Boot() (id string, err error)
 }
 

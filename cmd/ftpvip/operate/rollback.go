@@ -132,7 +132,7 @@ func (o *Operator) rollBackOverdue(ctx context.Context, r inforce.Record) (bool,
 		return false, nil
 	}
 	id, err := o.Clock.Boot()
-	if err != nil || !r.Overdue(o.Clock.Now().Add(-overdueGrace), id) {
+	if err != nil || !r.Overdue(o.Clock.Now().Add(-overdueGrace), o.Clock.Up()-overdueGrace, id) {
 		return false, err
 	}
 	back, err := o.rollBack(r, false)

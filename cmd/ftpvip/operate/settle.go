@@ -127,7 +127,10 @@ func (o *Operator) settle(ctx context.Context, cfg *configs.Config, prev health.
 		}
 	}
 	var s settled
-	s.next, s.report, s.events = health.Settle(cfg, prev, found, health.Options{Admin: out})
+	up := o.uptime()
+	s.next, s.report, s.events = health.Settle(cfg, prev.Adjusted(o.Clock.Now(), up), found, health.Options{Admin: out})
+	up.Up -= max(0, o.Clock.Now().Sub(s.next.Round)) // when the round began
+	s.next.Up = up
 	changed := len(s.events) > 0
 	var unsaved error // no reason to leave clients to a server that is down
 	if changed || write.state {

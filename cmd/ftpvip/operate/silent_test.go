@@ -172,3 +172,24 @@ func TestNoPasswordKept(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
+
+// TestClockJumps: an apply that waits for its confirmation waits as long as was said, whatever the clock on the wall does.
+func TestClockJumps(t *testing.T) {
+	for _, jump := range []time.Duration{2 * time.Hour, -2 * time.Hour} {
+		w := newWorld(t)
+		w.apply()
+		before := w.kernel.Text()
+		w.configure("round-robin", 7)
+		w.confirmLater(time.Minute)
+		w.clock.jump(jump)
+		w.round()
+		if w.kernel.Text() == before {
+			t.Errorf("a jump by %v: rolled back too early", jump)
+		}
+		w.clock.pass(time.Minute + 2*overdueGrace)
+		w.round()
+		if text := w.kernel.Text(); strings.Contains(text, "numgen") || text == "" {
+			t.Errorf("a jump by %v: not rolled back, the log: %s", jump, w.said)
+		}
+	}
+}

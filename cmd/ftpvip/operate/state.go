@@ -119,7 +119,16 @@ func (o *Operator) healthFile(cfg *configs.Config) (health.File, error) {
 	for _, w := range warnings {
 		o.Log.Warn(w)
 	}
-	return file, err
+	return file.Adjusted(o.Clock.Now(), o.uptime()), err
+}
+
+// uptime is how long the host has been up.
+func (o *Operator) uptime() health.Uptime {
+	id, err := o.Clock.Boot()
+	if err != nil {
+		return health.Uptime{} // then a clock that jumps is not noticed
+	}
+	return health.Uptime{Boot: id, Up: o.Clock.Up()}
 }
 
 // known reads the state of the backends, and logs problems with the files. A caller that changes the kernel holds the lock.
