@@ -35,8 +35,11 @@ func (o *Operator) watchHost(ctx context.Context, cfg *configs.Config) []health.
 		return seen.List
 	}
 	facts := &doctor.Facts{Config: cfg, Command: "ftpvip"}
-	if r, err := o.record(); err == nil && r.Current != nil {
+	if r, err := o.record(); err == nil && r.Current != nil { // what is in force, not a file that was edited since
 		facts.AppliedID = r.Current.ID()
+		if applied, err := r.Current.Config(); err == nil {
+			facts.Config = applied
+		}
 	}
 	o.Seen = o.Host.Look()
 	figures, err := live.AskFigures(ctx, o.socket())
