@@ -13,7 +13,20 @@ import (
 
 // Commit carries a plan out, in one transaction: it happens whole or not at all. It returns ErrChanged where
 // anybody changed the kernel's rules since Read.
-func (k *Kernel) Commit(p *rules.Plan) error {
+func (k *Kernel) Commit(p *rules.Plan) error { return k.commit(p, k.generation) }
+
+// CommitAnyway is Commit where others may have changed their rules since Read. Where it does not fit our table any more it returns
+// ErrChanged.
+func (k *Kernel) CommitAnyway(p *rules.Plan) error {
+	err := k.commit(p, 0)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EEXIST) {
+		return ErrChanged
+	}
+	return err
+}
+
+// commit commits to the rules of a generation, 0 for any.
+func (k *Kernel) commit(p *rules.Plan, generation uint32) error {
 	if p.Empty() {
 		return nil
 	}
@@ -21,7 +34,7 @@ func (k *Kernel) Commit(p *rules.Plan) error {
 	if err != nil {
 		return err
 	}
-	size, err := b.send(k.generation)
+	size, err := b.send(generation)
 	k.written += size
 	switch {
 	case errors.Is(err, unix.ERESTART), errors.Is(err, unix.ENOENT) && p.Forgets():
@@ -115,7 +128,9 @@ const answerSize = 1024
 func (b *batch) frame(generation uint32) (messages []netlink.Message, size int, err error) {
 	ae := netlink.NewAttributeEncoder()
 	ae.ByteOrder = binary.BigEndian
-	ae.Uint32(unix.NFNL_BATCH_GENID, generation)
+	if generation != 0 {
+		ae.Uint32(unix.NFNL_BATCH_GENID, generation)
+	}
 	genid, err := ae.Encode()
 	if err != nil {
 		return nil, 0, err

@@ -12,7 +12,6 @@ import (
 	"ftpvip/configs/inforce"
 	"ftpvip/rules"
 	"ftpvip/rules/change"
-	"ftpvip/rules/kernel"
 )
 
 // verbs are the changes that can fail half-way, with what comes before each.
@@ -152,21 +151,16 @@ func TestHostFails(t *testing.T) {
 }
 
 // TestOthersChangeRules: where another program changes its rules between our reading and writing, we read again; where it
-// does not stop, we say so and have changed nothing.
+// does not stop, our own table is what counts.
 func TestOthersChangeRules(t *testing.T) {
 	w := newWorld(t)
 	w.kernel.meddle(attempts - 1)
 	w.apply()
 	w.inStep()
 	w.configure("random", 7)
-	w.kernel.meddle(2 * attempts)
-	before := w.snapshot()
-	if _, err := w.operator().Apply(t.Context(), 0); !errors.Is(err, kernel.ErrChanged) || !strings.Contains(err.Error(), "try again") {
-		t.Errorf("it says %v", err)
-	}
-	if diff := cmp.Diff(before, w.snapshot()); diff != "" {
-		t.Errorf("(-before +after)\n%s", diff)
-	}
+	w.kernel.meddle(1000)
+	w.apply()
+	w.inStep()
 }
 
 // TestRollbackOfRollback: the second one brings back what the first one took.

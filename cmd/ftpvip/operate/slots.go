@@ -10,6 +10,9 @@ import (
 	"ftpvip/rules/kernel"
 )
 
+// patientAttempts is how often it is tried so that nobody changes any rule meanwhile.
+const patientAttempts = 2
+
 // attempts is how often a change is tried if another program changes the kernel's rules at the same time.
 const attempts = 10
 
@@ -17,13 +20,24 @@ const attempts = 10
 // in between.
 func commit(k Table, read func() (*rules.Ruleset, error), plan func(have *rules.Ruleset) *rules.Plan) (*rules.Plan, error) {
 	var err error
-	for range attempts {
+	last := ""
+	for i := range attempts {
 		var have *rules.Ruleset
 		if have, err = read(); err != nil {
 			return nil, err
 		}
 		p := plan(have)
-		if err = k.Commit(p); err == nil {
+		// Some programs change their rules hundreds of times a second. Where our table is as it was at the last attempt, those were not ours.
+		text := ""
+		if i >= patientAttempts {
+			text = p.Text()
+		}
+		if text != "" && text == last {
+			err = k.CommitAnyway(p)
+		} else {
+			err = k.Commit(p)
+		}
+		if last = text; err == nil {
 			return p, nil
 		}
 		if !errors.Is(err, kernel.ErrChanged) {

@@ -13,7 +13,18 @@ import (
 
 // Commit carries a plan out, whole or not at all. It returns kernel.ErrChanged where the rules changed since Read, and the
 // error of the first operation that the kernel would refuse (net/netfilter/nf_tables_api.c).
-func (c *Conn) Commit(p *rules.Plan) error {
+func (c *Conn) Commit(p *rules.Plan) error { return c.commit(p, false) }
+
+// CommitAnyway is Commit where others may have changed their rules since Read.
+func (c *Conn) CommitAnyway(p *rules.Plan) error {
+	err := c.commit(p, true)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EEXIST) {
+		return kernel.ErrChanged
+	}
+	return err
+}
+
+func (c *Conn) commit(p *rules.Plan, anyway bool) error {
 	if p.Empty() {
 		return nil
 	}
@@ -22,7 +33,7 @@ func (c *Conn) Commit(p *rules.Plan) error {
 	}
 	c.k.mu.Lock()
 	defer c.k.mu.Unlock()
-	if c.generation != c.k.generation {
+	if c.generation != c.k.generation && !anyway {
 		return kernel.ErrChanged // ERESTART of nfnetlink_rcv_batch
 	}
 	if c.k.Refuse != nil {
