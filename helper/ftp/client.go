@@ -139,7 +139,7 @@ func (s *Session) openOneArm(t *stream, d DataConn, e eprt, arg, n int) {
 	if choice.six {
 		choice.max = min(size-len(sixText(s.ends.Seen.Addr())), len("255,255"))
 	} else {
-		choice.max = min(size-len("|1|||")-len(s.ends.Seen.Addr().String()), len("65535"))
+		choice.max = min(size-eprtRoom-len(shortest(s.ends.Seen.Addr())), len("65535"))
 	}
 	ours, same := s.sameForm(d.Command, text[:size], &choice)
 	choice.min = choice.max
@@ -156,7 +156,7 @@ func (s *Session) openOneArm(t *stream, d DataConn, e eprt, arg, n int) {
 		}
 	}
 	if port == 0 {
-		s.noFit(FromClient, d.Command, d.To)
+		s.noFit(FromClient, d.Command, d.To, s.ends.Seen.Addr())
 		neutralise(t, n)
 		return
 	}

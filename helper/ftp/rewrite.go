@@ -203,19 +203,17 @@ func appendPadded(t []byte, v uint64, width int) []byte {
 }
 
 // fitEprt writes an argument of EPRT at exactly n bytes: the port padded to
-// five digits, then an IPv6 address written out, then more zeros.
+// five digits, then an IPv6 address written longer, then more zeros.
 func fitEprt(delim, family byte, to netip.AddrPort, n int) (string, bool) {
-	addr := to.Addr().String()
-	short := 6 + len(addr) + digits(to.Port()) // the delimiters, the family, and the port without padding
-	short--                                    // four delimiters and one digit of family make five
+	addr := shortest(to.Addr())
 	width := digits(to.Port())
-	pad := n - short
+	pad := n - eprtRoom - len(addr) - width
 	if pad < 0 {
 		return "", false
 	}
-	k := min(pad, 5-width)
+	k := max(min(pad, 5-width), 0)
 	width, pad = width+k, pad-k
-	if pad > 0 && to.Addr().Is6() {
+	if to.Addr().Is6() {
 		long := widen(to.Addr(), len(addr)+pad)
 		pad -= len(long) - len(addr)
 		addr = long
@@ -230,32 +228,93 @@ func fitEprt(delim, family byte, to netip.AddrPort, n int) (string, bool) {
 	return string(t), true
 }
 
-// widen writes an IPv6 address in its longest form of at most n bytes, at
-// least as String does (RFC 4291, section 2.2).
-func widen(a netip.Addr, n int) string {
-	full := a.StringExpanded()
-	if len(full) <= n {
-		return full
-	}
-	// Eight groups without "::", each as short as it gets, then filled from the right.
-	groups := bytes.Split([]byte(full), []byte{':'})
-	width := make([]int, len(groups))
-	have := len(groups) - 1
-	for i, g := range groups {
-		width[i] = max(len(bytes.TrimLeft(g, "0")), 1)
-		have += width[i]
-	}
-	if have > n {
+// eprtRoom is what an argument of EPRT has besides address and port: four delimiters and the family.
+const eprtRoom = len("|1|||")
+
+// shortest is the shortest text of an address that is legal. For IPv6 it may be shorter by one byte than what String makes:
+// "::" may stand for a single group (RFC 4291, section 2.2), only nobody should write so (RFC 5952, section 4.2.2).
+func shortest(a netip.Addr) string {
+	if !a.Is6() {
 		return a.String()
 	}
+	return hide(groupsOf(a), 8, 0)
+}
+
+// widen writes an IPv6 address at exactly n bytes: with zeros in front of its groups, and with "::" in place of as many
+// groups as the length leaves (RFC 4291, section 2.2). What is out of reach becomes the shortest or the longest text.
+func widen(a netip.Addr, n int) string {
+	groups := groupsOf(a)
+	for most := 8; most >= 0; most-- {
+		if text := hide(groups, most, n); len(text) == n {
+			return text
+		}
+	}
+	if full := a.StringExpanded(); len(full) < n {
+		return full
+	}
+	return shortest(a)
+}
+
+func groupsOf(a netip.Addr) (g [8]uint16) {
+	b := a.As16()
+	for i := range g {
+		g[i] = uint16(b[2*i])<<8 | uint16(b[2*i+1])
+	}
+	return g
+}
+
+// hide writes groups with "::" in place of the first of the longest runs of zeros, or of so many of them as most allows.
+// Groups get zeros in front, from the right, as far as n bytes have room for them.
+func hide(groups [8]uint16, most, n int) string {
+	from, to := 0, 0
+	for i := 0; i < len(groups); i++ {
+		j := i
+		for j < len(groups) && groups[j] == 0 {
+			j++
+		}
+		if j-i > to-from {
+			from, to = i, j
+		}
+		i = max(i, j)
+	}
+	to = min(to, from+most)
+	var width [8]int
+	have := 0
+	for i, g := range groups {
+		if i < from || i >= to {
+			width[i] = len(strconv.FormatUint(uint64(g), 16))
+			have += width[i] + 1
+		}
+	}
+	switch {
+	case from == to:
+		have-- // no colon behind the last one
+	case from == 0 && to == len(groups):
+		have = len("::")
+	case from == 0 || to == len(groups):
+		have++
+	}
 	for i := len(groups) - 1; i >= 0; i-- {
-		for have < n && width[i] < 4 {
+		for width[i] > 0 && width[i] < 4 && have < n {
 			width[i]++
 			have++
 		}
 	}
+	t := make([]byte, 0, 39)
 	for i, g := range groups {
-		groups[i] = g[4-width[i]:]
+		switch {
+		case i >= from && i < to:
+			if i == from {
+				t = append(t, "::"...)
+			}
+			continue
+		case len(t) > 0 && t[len(t)-1] != ':':
+			t = append(t, ':')
+		}
+		const hex = "0123456789abcdef"
+		for k := width[i] - 1; k >= 0; k-- {
+			t = append(t, hex[g>>(4*k)&15])
+		}
 	}
-	return string(bytes.Join(groups, []byte{':'}))
+	return string(t)
 }

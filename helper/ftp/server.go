@@ -112,7 +112,7 @@ func (s *Session) announcement(t *stream, n, code int, final bool) {
 	}
 	if s.multi.body != "" { // its first line has named the address already
 		if f != foundNone {
-			s.layOut(t, n, g, s.multi.body)
+			s.layOut(t, n, cmd, g, s.multi.body)
 		}
 		return
 	}
@@ -224,7 +224,7 @@ func (s *Session) openPassive(t *stream, n int, cmd Command, g group) {
 			return
 		}
 	}
-	s.noFit(FromServer, cmd, named)
+	s.noFit(FromServer, cmd, named, s.advertised())
 	s.neutraliseReply(t, n, ReasonNoFit)
 }
 
@@ -242,17 +242,21 @@ func (s *Session) portChoice(g group, room int, had string) portChoice {
 	return c
 }
 
-// layOut writes body into a further line of a multi-line reply.
-func (s *Session) layOut(t *stream, n int, g group, body string) {
+// layOut writes body into a further line of a multi-line reply. Where it does not fit the line names nothing: what the first
+// one says cannot be taken back, but some clients read the last one.
+func (s *Session) layOut(t *stream, n int, cmd Command, g group, body string) {
 	l, had := s.parts(t, n, g)
-	if len(had) > len(body) || body[:len(had)] != had {
-		return
-	}
-	l.body = body[len(had):]
 	var buf [maxLine]byte
-	if out, ok := l.fit(buf[:0], n); ok {
-		t.edit(t.line, out)
+	if len(had) <= len(body) && body[:len(had)] == had {
+		l.body = body[len(had):]
+		if out, ok := l.fit(buf[:0], n); ok {
+			t.edit(t.line, out)
+			return
+		}
 	}
+	named := netip.AddrPortFrom(g.addr, g.port)
+	s.noFit(FromServer, cmd, named, s.advertised())
+	t.edit(t.line+g.start, bytes.Repeat([]byte{' '}, min(g.end, n)-g.start))
 }
 
 func (s *Session) write(t *stream, out []byte, cmd Command, named netip.AddrPort) {

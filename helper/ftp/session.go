@@ -78,9 +78,9 @@ func (s *Session) refuseErr(dir Direction, c Command, why Reason, named netip.Ad
 	s.event(Event{Kind: EventRefused, Reason: why, Dir: dir, Command: c, Named: named, Err: err})
 }
 
-func (s *Session) noFit(dir Direction, c Command, named netip.AddrPort) {
+func (s *Session) noFit(dir Direction, c Command, named netip.AddrPort, ours netip.Addr) {
 	s.stats.NoFit++
-	s.event(Event{Kind: EventNoFit, Dir: dir, Command: c, Named: named})
+	s.event(Event{Kind: EventNoFit, Reason: ReasonNoFit, Dir: dir, Command: c, Named: named, Ours: ours})
 }
 
 func (s *Session) advertised() netip.Addr {

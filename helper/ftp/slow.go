@@ -191,7 +191,8 @@ func (s *Session) finish227(t *stream, n int, d DataConn, named netip.AddrPort) 
 	out, p, ok := s.lay227(t, content, k, true)
 	at, _, valid := parsePort([]byte("1,1,1,1," + p.port))
 	if !ok || !valid {
-		s.refuseReply(t, n, d.Command, ReasonTooSlow, named, nil)
+		s.noFit(FromServer, d.Command, named, s.advertised())
+		s.neutraliseReply(t, n, ReasonNoFit)
 		return
 	}
 	port, why, err := s.open(d, at.Port(), portChoice{only: true})
