@@ -139,7 +139,7 @@ func (d *Daemon) Figures() live.Figures {
 	for i := range c.unread {
 		f.Unread[unreadNames[i]] = c.unread[i].Load()
 	}
-	for _, cause := range []journal.Cause{journal.NeverCame, journal.NoAnswer, journal.PeerReset} {
+	for _, cause := range []journal.Cause{journal.NeverCame, journal.NoAnswer, journal.PeerReset, journal.NoFit} {
 		f.Data[cause.String()] = c.failed[cause].Load()
 	}
 	for _, w := range d.workers {

@@ -182,10 +182,9 @@ func (s *session) event(e ftp.Event) {
 		}
 		log.Warn("refused", "command", e.Command, "reason", e.Reason, "direction", e.Dir)
 	case ftp.EventNoFit:
-		const message = "announcement passes unchanged: the VIP's address does not fit into it"
-		if log := s.limited(slog.LevelWarn, message); log != nil {
-			log.Warn(message, "command", e.Command)
-		}
+		f := journal.Failure{Cause: journal.NoFit, Command: e.Command, At: e.Named, Ours: e.Ours}
+		s.ledger().Fail(f)
+		s.failed(f)
 	case ftp.EventOpenFailed:
 		s.ledger().Fail(journal.Failure{Cause: journal.Impossible, Command: e.Command, Detail: fmt.Sprint(e.Err)})
 		const message = "no expectation for a data connection, which will fail"

@@ -142,6 +142,19 @@ func TestFailures(t *testing.T) {
 			b.Fail(Failure{Cause: Refused, Command: ftp.CmdPORT, Reason: ftp.ReasonThirdParty, At: at("198.51.100.7:22")})
 			b.Fail(Failure{Cause: Refused, Command: ftp.CmdEPRT, Reason: ftp.ReasonMalformed})
 		}, "refused by policy third_party: PORT named 198.51.100.7:22; refused by policy malformed: EPRT"},
+		{"a reply without room", func(b *Book) {
+			b.Fail(Failure{
+				Cause: NoFit, Command: ftp.CmdPASV, At: at("10.2.0.1:50000"), Ours: netip.MustParseAddr("203.113.100.200"),
+			})
+		}, "the reply to PASV named 10.2.0.1:50000, and the VIP's address 203.113.100.200 is too long for its place, " +
+			"so the client got a 425: let the server reply with words, as in \"227 Entering Passive Mode\", which give way, " +
+			"or let the client use EPSV"},
+		{"a command without room", func(b *Book) {
+			b.Fail(Failure{
+				Cause: NoFit, Command: ftp.CmdEPRT, At: at("[2001:db8::9]:50000"), Ours: netip.MustParseAddr("fd00:1:2:3::1"),
+			})
+		}, "EPRT named [2001:db8::9]:50000, and this host's address fd00:1:2:3::1, which the server has to see instead, " +
+			"is too long for its place: set snat of the pool to a shorter address, or let the client use passive mode"},
 		{"many", func(b *Book) {
 			for range 20 {
 				b.Fail(Failure{Cause: Impossible, Command: ftp.CmdPASV, Detail: "x"})

@@ -19,11 +19,12 @@ const (
 	PeerReset               // opened, but the other end refused it
 	Refused                 // by policy
 	Impossible              // the kernel could not be told of it
+	NoFit                   // our address is longer than the one in whose place it was to stand
 
 	NumCauses
 )
 
-var causeNames = [NumCauses]string{"never_came", "no_answer", "reset", "policy", "impossible"}
+var causeNames = [NumCauses]string{"never_came", "no_answer", "reset", "policy", "impossible", "no_fit"}
 
 // String returns a name that suits a metric label.
 func (c Cause) String() string {
@@ -38,7 +39,8 @@ type Failure struct {
 	Cause   Cause
 	Mode    Mode
 	Command ftp.Command    // that announced it
-	At      netip.AddrPort // NeverCame: where it was awaited; NoAnswer, PeerReset: where it was to end; Refused: what was named
+	At      netip.AddrPort // NeverCame: where it was awaited; NoAnswer, PeerReset: where it was to end; Refused, NoFit: what was named
+	Ours    netip.Addr     // NoFit: what was to be named instead
 	From    netip.Addr     // NeverCame: the end that was to open it
 	Waited  time.Duration  // NeverCame
 	Reason  ftp.Reason     // Refused
@@ -75,9 +77,22 @@ func (f Failure) String() string {
 		return fmt.Sprintf("refused by policy %s: %s", f.Reason, f.Command)
 	case Impossible:
 		return fmt.Sprintf("%s could not be announced to the kernel: %s", f.Command, f.Detail)
+	case NoFit:
+		return f.noFit()
 	case NumCauses:
 	}
 	return "unknown"
+}
+
+// noFit names both addresses and the remedy.
+func (f Failure) noFit() string {
+	if f.Command == ftp.CmdPORT || f.Command == ftp.CmdEPRT {
+		return fmt.Sprintf("%s named %s, and this host's address %s, which the server has to see instead, is too long for its place: "+
+			"set snat of the pool to a shorter address, or let the client use passive mode", f.Command, f.At, f.Ours)
+	}
+	return fmt.Sprintf("the reply to %s named %s, and the VIP's address %s is too long for its place, so the client got a 425: "+
+		"let the server reply with words, as in \"227 Entering Passive Mode\", which give way, or let the client use EPSV",
+		f.Command, f.At, f.Ours)
 }
 
 // maxFailures is how many failures are told one by one.
