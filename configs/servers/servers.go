@@ -69,6 +69,7 @@ func For(cfg *configs.Config) Advice {
 	}
 	a.joinOpenings()
 	a.lookForGaps(cfg)
+	a.lookForLongAddresses(cfg)
 	return a
 }
 
