@@ -19,6 +19,9 @@ func (s *Session) serverLine(t *stream, end int) {
 	line := t.orig[t.line:end]
 	content := splitEnd(line)
 	code, sep, ok := replyCode(content)
+	if !ok && s.multi.code == 0 && !t.unsure {
+		code, sep, ok = looseCode(content)
+	}
 	if s.offered {
 		s.noTLS()
 	}
@@ -28,13 +31,16 @@ func (s *Session) serverLine(t *stream, end int) {
 	switch {
 	case s.multi.code != 0:
 		if !ok || sep != ' ' || code != int(s.multi.code) {
+			if namesPort(int(s.multi.code)) { // some clients look for an address in all lines
+				s.hideAddress(t, content, int(s.multi.code), 0)
+			}
 			return // inner lines may look like anything
 		}
 	case !ok:
 		return
 	case sep == '-':
 		s.multi = multi{code: int16(code)}
-		if code == 227 || code == 229 {
+		if namesPort(code) {
 			s.announcement(t, len(content), code, false)
 		}
 		return
@@ -60,6 +66,9 @@ func (s *Session) finalReply(t *stream, n, code int) {
 		if !s.pending.take(want) {
 			s.credit = false
 		}
+	case 228: // no LPSV ever reaches a server
+		s.announcement(t, n, code, true)
+		s.pending.complete(code)
 	case 234:
 		if s.pending.take(awaitAUTH) || s.credited() {
 			s.looks[FromClient], s.offered, s.accepted = true, true, true
@@ -71,8 +80,14 @@ func (s *Session) finalReply(t *stream, n, code int) {
 	}
 }
 
+// namesPort reports whether a reply with a code names where a data connection is to go: 227, 229, and 228 of RFC 1639.
+func namesPort(code int) bool { return code >= 227 && code <= 229 }
+
 // due reports whether a 227 or 229 is expected.
 func (s *Session) due(code int) bool {
+	if code == 228 {
+		return false
+	}
 	if code == 227 && s.pending.has(awaitPASV) || code == 229 && s.pending.has(awaitEPSV) {
 		return true
 	}
@@ -86,13 +101,14 @@ func (s *Session) announcement(t *stream, n, code int, final bool) {
 		cmd = CmdEPSV
 	}
 	line := t.orig[t.line : t.line+n]
+	if code == 228 {
+		cmd = CmdLPSV
+	}
 	if !s.due(code) {
 		if final {
 			s.event(Event{Kind: EventUnexpected, Dir: FromServer, Command: cmd})
 		}
-		if code == 227 {
-			s.hideAddress(t, line)
-		}
+		s.hideAddress(t, line, code, min(len(line), 3))
 		return
 	}
 	if s.multi.refused { // its first line said 425
@@ -176,15 +192,19 @@ func (s *Session) restOfAnnouncement(t *stream, line []byte) {
 	}
 }
 
-// hideAddress blanks what a 227 names that nobody asked for: it may be an address that no client is to see.
-func (s *Session) hideAddress(t *stream, line []byte) {
-	for i := 0; i < len(line); {
+// hideAddress blanks what a line names that nobody asked for, from a place on: it may be an address that no client is to see.
+func (s *Session) hideAddress(t *stream, line []byte, code, from int) {
+	hide := func(g group) { t.edit(t.line+g.start, bytes.Repeat([]byte{' '}, min(g.end, len(line))-g.start)) }
+	if g, f := parse229(line, from); f == foundBad && code != 227 { // it names more than a port
+		hide(g)
+	}
+	for i := from; i < len(line); {
 		g, f := parse227(line, i)
 		if f == foundNone {
 			return
 		}
 		if f == foundBad || g.addr != s.ends.VIP.Addr() && g.addr != s.advertised() && (!t.unsure || s.backendsOwn(g.addr)) {
-			t.edit(t.line+g.start, bytes.Repeat([]byte{' '}, g.end-g.start))
+			hide(g)
 		}
 		i = g.end
 	}
@@ -285,11 +305,12 @@ func (s *Session) parts(t *stream, n int, g group) (l layout, had string) {
 	line := t.orig[t.line : t.line+n]
 	l.open = g.parens && g.delim == 0
 	l.close = l.open
-	l.fixed = line[:4]
+	code := min(4, g.start) // with the blank behind it, where that is none of the group's
+	l.fixed = line[:code]
 	l.tail = line[g.end:]
 	k := min(t.frozen(), n)
-	if k <= 4 {
-		l.text = line[4:g.start]
+	if k <= code {
+		l.text = line[code:g.start]
 		return l, ""
 	}
 	l.fixed = t.out(t.line, t.line+k)
@@ -319,7 +340,12 @@ func (s *Session) neutraliseReply(t *stream, n int, why Reason) {
 	if t.frozen() == 0 && (s.multi.code == 0 || n > 3 && t.orig[t.line+3] == '-') {
 		s.multi.refused = s.multi.code != 0
 		b = append(b, "425"...)
-		b = append(b, t.orig[t.line+3:t.line+max(min(n, 4), 3)]...)
+		switch {
+		case n > 3 && t.orig[t.line+3] == '-':
+			b = append(b, '-')
+		case n > 3:
+			b = append(b, ' ')
+		}
 	} else {
 		b = append(b, t.out(t.line, t.line+min(4, n))...)
 	}

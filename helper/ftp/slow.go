@@ -14,10 +14,10 @@ import (
 func (s *Session) commitReply(t *stream, last bool) {
 	line := t.orig[t.line:]
 	switch {
-	case len(line) <= 4, line[2] == '9' && s.multi.code == 0:
+	case len(line) <= 4, string(line[:3]) == "229" && s.multi.code == 0 && s.due(229) && namesPortOnly(line):
 		t.decided = len(t.orig)
 		return
-	case (s.multi.code == 0 || s.multi.code == 227 && s.multi.body == "" && !s.multi.refused) && line[3] == ' ' && s.due(227):
+	case string(line[:3]) == "227" && (s.multi.code == 0 || s.multi.code == 227 && s.multi.body == "" && !s.multi.refused) && line[3] == ' ' && s.due(227):
 		content := splitEnd(line)
 		k := max(t.frozen(), 4)
 		if len(content) <= k {
@@ -37,9 +37,24 @@ func (s *Session) commitReply(t *stream, last bool) {
 		return
 	}
 	s.refuse(FromServer, CmdPASV, ReasonTooSlow, netip.AddrPort{})
-	blank(t, t.line+4, len(t.orig), ' ')
+	from := t.line + 4
+	if code, _, ok := replyCode(line); s.multi.code != 0 && (!ok || code != int(s.multi.code)) { // a line of text
+		from = t.line
+	}
+	blank(t, from, len(t.orig), ' ')
 	copy(t.head[:], line)
 	t.mode = linePoison
+}
+
+// namesPortOnly reports whether a 229 has named no address so far: what it names begins with three delimiters.
+func namesPortOnly(line []byte) bool {
+	_, in, _ := bytes.Cut(line, []byte{'('})
+	for i := range min(len(in), 3) {
+		if c := in[i]; c != in[0] || c < 33 || c > 126 || isDigit(c) {
+			return false
+		}
+	}
+	return true
 }
 
 // lay227 writes what goes on for content, a 227 as far as it has come, after its first k bytes, which are gone. It
