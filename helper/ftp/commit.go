@@ -44,6 +44,8 @@ func (s *Session) commitActive(t *stream) {
 		}
 	} else if strings.Trim(string(port), "0123456789") == "" && len(port) < 5 && (len(port) == 0 || port[0] != '0') {
 		n += len(port) // the client's own port, which is too low so far
+	} else if k := len(port) - len(",0"); cmd == CmdPORT && k > 0 && string(port[k:]) == ",0" && s.portGoes(port) == len(port)-1 {
+		n += len(port) // hardly a padded number in pieces
 	}
 	t.decided = max(t.decided, t.line+arg+n)
 }

@@ -187,7 +187,7 @@ func (s *Session) mustHold(line []byte) bool {
 		code, _, ok := replyCode(line[:3])
 		return ok && namesPort(code)
 	}
-	return string(line[:n]) == "227"[:n] && (s.due(227) || s.due(229))
+	return string(line[:n]) == "227"[:n] && s.due(227)
 }
 
 // mayHoldAddress reports whether the rest of a reply, whose start nobody read, has come to an address of the backend's.
@@ -422,10 +422,8 @@ func (s *Session) finishLong(code int) {
 	s.stats.Replies++
 	s.farewell(code)
 	switch code {
-	case 227:
-		s.pending.take(awaitPASV)
-	case 229:
-		s.pending.take(awaitEPSV)
+	case 227, 229:
+		s.pending.answered(code)
 	default:
 		s.pending.complete(code)
 	}

@@ -54,7 +54,7 @@ func parse227(line []byte, from int) (group, found) {
 		}
 		g.addr = netip.AddrFrom4([4]byte{byte(nums[0]), byte(nums[1]), byte(nums[2]), byte(nums[3])})
 		g.port = uint16(nums[4]<<8 | nums[5])
-		if g.addr.IsUnspecified() || g.port == 0 {
+		if g.port == 0 {
 			return g, foundBad
 		}
 		return g, foundOK
@@ -132,7 +132,8 @@ func ReplyLine(line []byte) (code int, more, ok bool) {
 }
 
 // ParsePASV reads the address in a reply 227, as sessions read it. lines are the texts of the reply's first and last line,
-// without the code: what the first one names counts. It is not ok where the reply would be refused for its form.
+// without the code: what the first one names counts. It is not ok where the reply would be refused for its form. 0.0.0.0
+// stands for the server itself.
 func ParsePASV(lines ...string) (at netip.AddrPort, ok bool) {
 	g, ok := firstGroup(parse227, lines)
 	return netip.AddrPortFrom(g.addr, g.port), ok

@@ -59,11 +59,7 @@ func (s *Session) finalReply(t *stream, n, code int) {
 	switch code {
 	case 227, 229:
 		s.announcement(t, n, code, true)
-		want := awaitPASV
-		if code == 229 {
-			want = awaitEPSV
-		}
-		if !s.pending.take(want) {
+		if !s.pending.answered(code) {
 			s.credit = false
 		}
 	case 228: // no LPSV ever reaches a server
@@ -88,10 +84,7 @@ func (s *Session) due(code int) bool {
 	if code == 228 {
 		return false
 	}
-	if code == 227 && s.pending.has(awaitPASV) || code == 229 && s.pending.has(awaitEPSV) {
-		return true
-	}
-	return s.credited()
+	return s.pending.has(awaitPASV) || s.pending.has(awaitEPSV) || s.credited()
 }
 
 // announcement acts on a 227 or 229 line of n bytes (without its end).
@@ -162,19 +155,22 @@ func (s *Session) checkPassive(code int, g group) Reason {
 	if code == 229 {
 		return ReasonNone
 	}
-	if !s.advertised().Is4() || !s.ends.Backend.Addr().Is4() {
+	if !s.advertised().Is4() || !s.ends.Backend.Addr().Is4() && !g.addr.IsUnspecified() {
 		return ReasonFamily
 	}
-	if !s.backendsOwn(g.addr) {
+	if !s.mayName(g.addr) {
 		return ReasonForeign
 	}
 	return ReasonNone
 }
 
-// backendsOwn reports whether the backend may name an address as its own.
+// backendsOwn reports whether an address is the backend's.
 func (s *Session) backendsOwn(a netip.Addr) bool {
 	return slices.Contains(s.own(), a)
 }
+
+// mayName reports whether the backend may name an address in a 227: 0.0.0.0 is itself, whatever its address.
+func (s *Session) mayName(a netip.Addr) bool { return a.IsUnspecified() || s.backendsOwn(a) }
 
 // restOfAnnouncement reads a line of which the start may have gone on before the pick-up: where it is the rest of a 227 or
 // 229 it is acted on.

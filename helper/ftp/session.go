@@ -83,7 +83,12 @@ func (s *Session) noFit(dir Direction, c Command, named netip.AddrPort, ours net
 	s.event(Event{Kind: EventNoFit, Reason: ReasonNoFit, Dir: dir, Command: c, Named: named, Ours: ours})
 }
 
+// advertised is what a 227 names. Over IPv6 that is 0.0.0.0: a client that takes such a 227 at all connects to where its control
+// connection goes.
 func (s *Session) advertised() netip.Addr {
+	if s.ends.VIP.Addr().Is6() {
+		return netip.IPv4Unspecified()
+	}
 	if s.policy.Advertise.IsValid() {
 		return s.policy.Advertise.Unmap()
 	}

@@ -61,7 +61,7 @@ func namesPortOnly(line []byte) bool {
 // returns what Session.slow is then. It is not ok where that cannot be completed to a line that any client reads.
 // With whole set nothing more comes.
 func (s *Session) lay227(t *stream, content []byte, k int, whole bool) (out []byte, p slow, ok bool) {
-	if !s.advertised().Is4() || !s.ends.Backend.Addr().Is4() {
+	if !s.advertised().Is4() {
 		return nil, p, false
 	}
 	rest, avail := content[k:], len(content)-k
@@ -156,13 +156,16 @@ func (s *Session) likely(digits []byte) int {
 			return len(text)
 		}
 	}
+	if text := sixText(netip.IPv4Unspecified()); strings.HasPrefix(text, string(digits)) || !s.ends.Backend.Addr().Is4() {
+		return len(text)
+	}
 	return len(sixText(s.ends.Backend.Addr()))
 }
 
-// own lists the IPv4 addresses that the backend may name, its own first.
+// own lists the IPv4 addresses that are the backend's, its own first.
 func (s *Session) own() (list []netip.Addr) {
 	for _, a := range append([]netip.Addr{s.ends.Backend.Addr(), s.ends.VIP.Addr(), s.advertised()}, s.policy.Aliases...) {
-		if a = a.Unmap(); a.Is4() {
+		if a = a.Unmap(); a.Is4() && !a.IsUnspecified() {
 			list = append(list, a)
 		}
 	}
@@ -193,7 +196,7 @@ func (s *Session) named(b []byte) (n int, port, after string, ok bool) {
 	for j < len(b) && (isDigit(b[j]) || b[j] == ',') {
 		j++
 	}
-	return i, string(b[i:j]), string(b[j:]), j-i <= len("255,255") && s.backendsOwn(netip.AddrFrom4(nums))
+	return i, string(b[i:j]), string(b[j:]), j-i <= len("255,255") && s.checkPassive(227, group{addr: netip.AddrFrom4(nums), port: 1<<16 - 1}) == ReasonNone
 }
 
 // finish227 completes a 227 of which a part of our address has gone on.
