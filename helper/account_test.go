@@ -164,6 +164,13 @@ func TestFailedData(t *testing.T) {
 		}, "client never came to 192.0.2.10:50000 within 10s"},
 		{"policy", func(h *host) { h.send(ftp.FromClient, "PORT 198,51,100,7,0,22\r\n") },
 			"refused by policy third_party: PORT named 198.51.100.7:22"},
+		{"no fit", func(h *host) { // the reply's text is as short as it gets
+			h.send(ftp.FromClient, "PASV\r\n")
+			id := h.send(ftp.FromServer, "227 10,2,0,11,4,8\r\n")
+			if got := h.queue.verdict(id); !strings.HasPrefix(got, "425 ") {
+				h.t.Errorf("the client reads %q", got)
+			}
+		}, "the reply to PASV named 10.2.0.11:1032, and the VIP's address 192.0.2.10 is too long for its place"},
 		{"no room", func(h *host) {
 			h.tracker.fails = fmt.Errorf("creating the expectation: %w", unix.EMFILE)
 			h.passive()

@@ -69,38 +69,8 @@ func For(cfg *configs.Config) Advice {
 	}
 	a.joinOpenings()
 	a.lookForGaps(cfg)
-	for i := range cfg.Pools {
-		a.lookAtLengths(&cfg.Pools[i])
-	}
+	a.lookForLongAddresses(cfg)
 	return a
-}
-
-// The lengths, in characters, that clients' addresses have, and by how many an announced port can be shorter than theirs mostly are.
-const (
-	shortest4, longest4, spare4 = len("1.1.1.1"), len("255.255.255.255"), len("128,1") - len("4,0")
-	shortest6, longest6, spare6 = len("2000::"), 39, len("32768") - len("1024")
-)
-
-// lookAtLengths warns of an snat address that is written longer than those of some clients: a rewritten PORT or EPRT keeps its length.
-func (a *Advice) lookAtLengths(p *configs.Pool) {
-	if p.SNAT.Mode != configs.SNATAddress {
-		return
-	}
-	for _, f := range configs.Families {
-		addr := p.SNAT.Addrs.Of(f)
-		if !addr.IsValid() {
-			continue
-		}
-		least, most, spare, verb := shortest4, longest4, spare4, "PORT"
-		if f == configs.IPv6 {
-			least, most, spare, verb = shortest6, longest6, spare6, "EPRT"
-		}
-		n := len(addr.String())
-		if misfits := n - spare - least; misfits > 0 {
-			a.warn("pool %s: the snat address %s has %d characters: %s of clients whose addresses have fewer than %d is refused (%d of %d lengths); "+
-				"an address of this host with at most %d characters fits them all", p.Name, addr, n, verb, n-spare, misfits, most-least+1, least+spare)
-		}
-	}
 }
 
 // pool adds the servers of a pool that a VIP uses.

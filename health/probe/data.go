@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"syscall"
 
 	"ftpvip/configs"
@@ -38,30 +39,26 @@ func (s *session) channel(mode configs.DataMode) (channel, error) {
 	return channel{mode: mode, connect: func() (net.Conn, error) { return conn, nil }}, nil
 }
 
-// askPassive returns the port that the server listens on.
+// askPassive returns the port that the server listens on. As the helper does, it takes a 227 and a 229 for either command.
 func (s *session) askPassive(mode configs.DataMode) (uint16, error) {
-	if mode == configs.ModeEPSV {
-		r, err := s.command(judge.StepData, "EPSV", 229)
-		if err != nil {
-			return 0, err
-		}
-		port, ok := ftp.ParseEPSV(r.text, r.last)
-		if !ok {
-			return 0, failed(judge.StepData, "epsv: the reply names no port: 229 "+r.quoted(), nil)
-		}
-		return port, nil
-	}
-	r, err := s.command(judge.StepData, "PASV", 227)
+	r, err := s.command(judge.StepData, strings.ToUpper(string(mode)), 227, 229)
 	if err != nil {
 		return 0, err
 	}
+	if r.code == 229 {
+		port, ok := ftp.ParseEPSV(r.text, r.last)
+		if !ok {
+			return 0, failed(judge.StepData, string(mode)+": the reply names no port: 229 "+r.quoted(), nil)
+		}
+		return port, nil
+	}
 	at, ok := ftp.ParsePASV(r.text, r.last)
 	if !ok {
-		return 0, failed(judge.StepData, "pasv: the reply names no address and port: 227 "+r.quoted(), nil)
+		return 0, failed(judge.StepData, string(mode)+": the reply names no address and port: 227 "+r.quoted(), nil)
 	}
 	named := s.t.Spec.Named
 	switch {
-	case len(named) == 0 || at.Addr().IsUnspecified() || slices.Contains(named, at.Addr()):
+	case len(named) == 0 || at.Addr().IsUnspecified() || slices.Contains(named, at.Addr()): // 0.0.0.0 is the server itself
 		return at.Port(), nil
 	case s.t.Via.IsValid() && s.t.Spec.Backend.Addrs.Has(at.Addr()):
 		return 0, failed(judge.StepLocal, fmt.Sprintf("pasv: the reply names the server's own address %s: nobody rewrites it; is the helper running?", at.Addr()), nil)

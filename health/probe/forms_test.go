@@ -32,9 +32,10 @@ var forms = []struct{ reply, want string }{
 	{"227 (10,2,0,11,195)\r\n", ""},
 	{"227 (10,2,0,256,195,80)\r\n", ""},
 	{"227 (10,2,0,11,0,0)\r\n", ""},
-	{"227 (0,0,0,0,195,80)\r\n", "10.2.0.11:50000"}, // the server itself: curl, lftp
-	{"227 (0010,2,0,11,195,80)\r\n", ""},            // octal for some
-	{"227 (10,2,0,11,195,80,1)\r\n", ""},            // which six?
+	{"227 Entering Passive Mode (0,0,0,0,195,80)\r\n", "10.2.0.11:50000"}, // vsftpd that listens in both families: itself
+	{"227 (0,0,0,0,0,0)\r\n", ""},
+	{"227 (0010,2,0,11,195,80)\r\n", ""}, // octal for some
+	{"227 (10,2,0,11,195,80,1)\r\n", ""}, // which six?
 	{"227 (4,10,2,0,11,195,80)\r\n", ""},
 	{"227 (1,10,2,0,11,195,80,9)\r\n", ""},
 	{"227 (10,2,0,11,195,99999999999999999999)\r\n", ""},
@@ -61,11 +62,13 @@ var forms = []struct{ reply, want string }{
 // every client is refused, or the other way round.
 func TestForms(t *testing.T) {
 	for _, tt := range forms {
-		if got := byHelper(t, tt.reply); got != tt.want {
-			t.Errorf("%q: the helper reads %q, want %q", tt.reply, got, tt.want)
-		}
-		if got := byCheck(t, tt.reply); got != tt.want {
-			t.Errorf("%q: a check reads %q, want %q", tt.reply, got, tt.want)
+		for _, mode := range []configs.DataMode{configs.ModePASV, configs.ModeEPSV} { // some servers answer either with either
+			if got := byHelper(t, mode, tt.reply); got != tt.want {
+				t.Errorf("%s, %q: the helper reads %q, want %q", mode, tt.reply, got, tt.want)
+			}
+			if got := byCheck(t, mode, tt.reply); got != tt.want {
+				t.Errorf("%s, %q: a check reads %q, want %q", mode, tt.reply, got, tt.want)
+			}
 		}
 	}
 }
@@ -77,7 +80,7 @@ type opened struct{ to netip.AddrPort }
 func (o *opened) Open(d ftp.DataConn) error { o.to = d.To; return nil }
 
 // byHelper has a control connection with a reply to PASV or EPSV read by the helper's engine.
-func byHelper(t *testing.T, reply string) string {
+func byHelper(t *testing.T, mode configs.DataMode, reply string) string {
 	t.Helper()
 	client := netip.MustParseAddrPort("203.0.113.9:40000")
 	ends := ftp.Endpoints{
@@ -95,25 +98,21 @@ func byHelper(t *testing.T, reply string) string {
 		next[dir] += uint32(len(text))
 	}
 	say(ftp.FromServer, "220 ready\r\n")
-	command := "PASV\r\n"
-	if strings.HasPrefix(reply, "229") {
-		command = "EPSV\r\n"
-	}
-	say(ftp.FromClient, command)
+	say(ftp.FromClient, strings.ToUpper(string(mode))+"\r\n")
 	say(ftp.FromServer, reply)
 	switch {
 	case refused == o.to.IsValid():
 		t.Errorf("%q: refused %v, and opened %v", reply, refused, o.to)
 	case refused:
 		return ""
-	case command == "EPSV\r\n":
+	case strings.HasPrefix(reply, "229"):
 		return fmt.Sprint(o.to.Port())
 	}
 	return o.to.String()
 }
 
 // byCheck has a check ask a server that gives the reply.
-func byCheck(t *testing.T, reply string) string {
+func byCheck(t *testing.T, mode configs.DataMode, reply string) string {
 	t.Helper()
 	near, far := net.Pipe()
 	defer near.Close()
@@ -125,15 +124,11 @@ func byCheck(t *testing.T, reply string) string {
 	}()
 	s := &session{ctx: t.Context(), t: Target{Timeout: time.Minute, Spec: &Spec{}}}
 	s.use(near)
-	mode := configs.ModePASV
-	if strings.HasPrefix(reply, "229") {
-		mode = configs.ModeEPSV
-	}
 	port, err := s.askPassive(mode)
 	switch {
 	case err != nil:
 		return ""
-	case mode == configs.ModeEPSV:
+	case strings.HasPrefix(reply, "229"):
 		return fmt.Sprint(port)
 	}
 	return netip.AddrPortFrom(netip.MustParseAddr("10.2.0.11"), port).String()

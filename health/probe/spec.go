@@ -45,11 +45,6 @@ func named(pool *configs.Pool, b configs.Backend) []netip.Addr {
 			if v.Advertise.IsValid() {
 				vips = append(vips, v.Advertise)
 			}
-			for _, a := range v.AdvertiseTo {
-				if a.Address.IsValid() {
-					vips = append(vips, a.Address)
-				}
-			}
 		}
 	}
 	if pool.Health.Through == configs.ThroughVIP || len(vips) == 0 {
@@ -66,10 +61,7 @@ const (
 
 // readPassword returns the password, or the first line of its file. Errors name the file and never its content.
 func readPassword(h configs.Health) (string, error) {
-	switch {
-	case h.PasswordFile == "" && h.Password == configs.Concealed:
-		return "", errors.New("the password is not known: the configuration file, which has it, cannot be used")
-	case h.PasswordFile == "":
+	if h.PasswordFile == "" {
 		return string(h.Password), nil
 	}
 	b, err := statedir.ReadRegular(h.PasswordFile, maxSecret)

@@ -70,9 +70,12 @@ func (s *Session) portGoes(b []byte) int {
 		return 0
 	}
 	n := min(i+1, len(b))
+	if n < len(b) && b[n] == '0' && (n+1 == len(b) || isDigit(b[n+1])) {
+		return n // it may be padded, and is to be written otherwise then
+	}
 	for n < len(b) && isDigit(b[n]) {
 		low, err := strconv.ParseUint(string(b[i+1:n+1]), 10, 8)
-		if err != nil || high<<8+low < uint64(s.policy.portsMin()) || n > i+1 && b[i+1] == '0' {
+		if err != nil || high<<8+low < uint64(s.policy.portsMin()) {
 			return n
 		}
 		n++

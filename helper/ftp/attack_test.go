@@ -8,7 +8,7 @@ import (
 )
 
 func TestForged227WithoutPASV(t *testing.T) {
-	for _, before := range []string{"", "NOOP\r\n", "STAT\r\n"} {
+	for _, before := range []string{"", "LIST\r\n", "NOOP\r\n", "STAT\r\n"} {
 		w := greeted(t, ends4(), Policy{})
 		if before != "" {
 			w.client(before)

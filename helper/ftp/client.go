@@ -99,11 +99,8 @@ func (s *Session) activeCommand(t *stream, cmd Command, arg, n int) {
 		e, why = parseEprt(text)
 		to, octal = e.to, e.octal
 	}
-	// A number with zeros before it is another one to readers that take those for octal. The client's own address and port are
-	// written without, and with blanks before them.
-	plain := cmd == CmdPORT && octal && !s.ends.OneArm() && t.frozen() <= arg
 	if why == ReasonNone {
-		why = s.checkActive(to, octal && !plain)
+		why = s.checkActive(to, octal)
 	}
 	if why != ReasonNone {
 		s.refuse(FromClient, cmd, why, to)
@@ -112,38 +109,72 @@ func (s *Session) activeCommand(t *stream, cmd Command, arg, n int) {
 	}
 	d := DataConn{Command: cmd, At: to, Port: to.Port(), To: to}
 	if !s.ends.OneArm() {
-		if s.openTwoArm(t, d, n) && plain {
-			s.writePlain(t, to, arg, n)
-		}
+		s.openTwoArm(t, d, e, octal, arg, n)
 		return
 	}
 	s.openOneArm(t, d, e, arg, n)
 }
 
-// writePlain writes an argument of PORT without zeros before numbers, at equal length: servers skip blanks before it.
-func (s *Session) writePlain(t *stream, to netip.AddrPort, arg, n int) {
-	out := sixText(to.Addr()) + portText(to.Port())
-	t.edit(t.line+arg, append(bytes.Repeat([]byte{' '}, n-arg-len(out)), out...))
-	s.event(Event{Kind: EventRewritten, Dir: FromClient, Command: CmdPORT, Named: to})
-}
-
-// openTwoArm makes the expectation for a command that names the client itself, and reports whether it goes on.
-func (s *Session) openTwoArm(t *stream, d DataConn, n int) bool {
+// openTwoArm makes the expectation for a command that passes as it is, or without the zeros that some read as octal.
+func (s *Session) openTwoArm(t *stream, d DataConn, e eprt, octal bool, arg, n int) {
+	text := t.orig[t.line+arg : t.line+n]
+	if octal {
+		gone := t.out(t.line+arg, t.line+max(min(t.frozen(), n), arg))
+		var ok bool
+		if text, ok = plain(d, e, len(text), gone); !ok {
+			s.refuse(FromClient, d.Command, ReasonAmbiguous, d.To)
+			neutralise(t, n)
+			return
+		}
+	}
 	err := s.opener.Open(d)
-	switch {
-	case err == nil:
-		s.stats.Opened[d.Command]++
-		s.event(Event{Kind: EventExpected, Command: d.Command, Data: d})
-	case isQuota(err):
+	if isQuota(err) {
 		s.refuseErr(FromClient, d.Command, ReasonQuota, d.To, err)
 		neutralise(t, n)
-		return false
-	default:
+		return
+	}
+	if octal {
+		t.edit(t.line+arg, text)
+		s.event(Event{Kind: EventRewritten, Dir: FromClient, Command: d.Command, Named: d.To})
+	}
+	if err != nil {
 		// The backend may still get through: a source group gives its
 		// connections the VIP as well, only without being announced.
 		s.event(Event{Kind: EventOpenFailed, Reason: ReasonOpen, Command: d.Command, Data: d, Err: err})
+		return
 	}
-	return true
+	s.stats.Opened[d.Command]++
+	s.event(Event{Kind: EventExpected, Command: d.Command, Data: d})
+}
+
+// plain writes an argument of PORT or EPRT at n bytes so that every server reads the same numbers, those that take leading zeros
+// for octal, too: zeros stand only before numbers below 8, and blanks behind the argument. It begins with what has gone on.
+func plain(d DataConn, e eprt, n int, gone []byte) ([]byte, bool) {
+	fits := func(text string) ([]byte, bool) {
+		b := appendBlanks([]byte(text), n-len(text))
+		return b, len(b) == n && bytes.HasPrefix(b, gone)
+	}
+	if d.Command == CmdPORT {
+		a := d.To.Addr().As4()
+		nums := append(a[:], byte(d.To.Port()>>8), byte(d.To.Port()))
+		for k := n; k > 0; k-- {
+			if text, ok := padNumbers(nums, k); ok && !ambiguous(string(text)) {
+				if b, ok := fits(string(text)); ok {
+					return b, true
+				}
+			}
+		}
+		return nil, false
+	}
+	port := string(e.delim) + strconv.Itoa(int(d.To.Port())) + string(e.delim)
+	lead := string([]byte{e.delim, e.family, e.delim})
+	addr := d.To.Addr().String()
+	if d.To.Addr().Is6() { // is written longer instead: not all servers take blanks behind EPRT
+		if b, ok := fits(lead + stretch(d.To.Addr(), n-len(lead)-len(port)) + port); ok {
+			return b, true
+		}
+	}
+	return fits(lead + addr + port)
 }
 
 // openOneArm makes the expectation and names our own address to the backend.
@@ -162,7 +193,7 @@ func (s *Session) openOneArm(t *stream, d DataConn, e eprt, arg, n int) {
 	if choice.six {
 		choice.max = min(size-len(sixText(s.ends.Seen.Addr())), len("255,255"))
 	} else {
-		choice.max = min(size-len("|1|||")-len(shortest(s.ends.Seen.Addr())), len("65535"))
+		choice.max = min(size-eprtRoom-len(shortest(s.ends.Seen.Addr())), len("65535"))
 	}
 	ours, same := s.sameForm(d.Command, text[:size], &choice)
 	choice.min = choice.max
@@ -179,7 +210,7 @@ func (s *Session) openOneArm(t *stream, d DataConn, e eprt, arg, n int) {
 		}
 	}
 	if port == 0 {
-		s.noFit(FromClient, d.Command, d.To)
+		s.noFit(FromClient, d.Command, d.To, s.ends.Seen.Addr())
 		neutralise(t, n)
 		return
 	}
@@ -243,7 +274,7 @@ func (s *Session) checkActive(to netip.AddrPort, octal bool) Reason {
 		return ReasonLowPort
 	case s.epsvAll:
 		return ReasonEPSVAll
-	case octal && !s.ends.OneArm(): // in one-arm mode the backend reads our own writing
+	case octal && to.Addr() != client: // of the client's own the backend reads our writing
 		return ReasonAmbiguous
 	}
 	return ReasonNone

@@ -2,7 +2,9 @@ package ftp
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
+	"strings"
 )
 
 // parsePort reads the argument of PORT (RFC 959, section 5.3.2): six decimal
@@ -46,7 +48,7 @@ type eprt struct {
 	delim  byte
 	family byte // '1' or '2'
 	to     netip.AddrPort
-	octal  bool // the port has leading zeros and another value to a reader that takes those for octal
+	octal  bool // a number has leading zeros and another value to a reader that takes those for octal
 }
 
 // parseEprt reads the argument of EPRT (RFC 2428, section 2):
@@ -68,6 +70,9 @@ func parseEprt(arg []byte) (e eprt, why Reason) {
 		return e, ReasonMalformed
 	}
 	addr, err := netip.ParseAddr(string(in[:i]))
+	if err != nil {
+		addr, e.octal, err = parsePadded(string(in[:i]))
+	}
 	if err != nil || addr.Zone() != "" {
 		return e, ReasonMalformed
 	}
@@ -86,3 +91,29 @@ func parseEprt(arg []byte) (e eprt, why Reason) {
 	}
 	return e, ReasonFamily
 }
+
+// parsePadded reads an IPv4 address whose decimal numbers have leading zeros, which netip.ParseAddr refuses: some devices
+// write all numbers with three digits. octal says that a reader that takes those for octal reads another address.
+func parsePadded(text string) (addr netip.Addr, octal bool, err error) {
+	fields := strings.Split(text, ".")
+	for i, f := range fields {
+		if len(f) > 3 {
+			return addr, false, errPadded
+		}
+		short := strings.TrimLeft(f, "0")
+		if v, n, _ := number([]byte(f)); len(short) < len(f) && len(v) == 0 && n >= 8 {
+			octal = true
+		}
+		if short == "" && f != "" {
+			short = "0"
+		}
+		fields[i] = short
+	}
+	addr, err = netip.ParseAddr(strings.Join(fields, "."))
+	if err == nil && !addr.Is4() {
+		err = errPadded
+	}
+	return addr, octal, err
+}
+
+var errPadded = errors.New("not an IPv4 address in decimal numbers")

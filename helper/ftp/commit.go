@@ -44,6 +44,8 @@ func (s *Session) commitActive(t *stream) {
 		}
 	} else if strings.Trim(string(port), "0123456789") == "" && len(port) < 5 && (len(port) == 0 || port[0] != '0') {
 		n += len(port) // the client's own port, which is too low so far
+	} else if k := len(port) - len(",0"); cmd == CmdPORT && k > 0 && string(port[k:]) == ",0" && s.portGoes(port) == len(port)-1 {
+		n += len(port) // hardly a padded number in pieces
 	}
 	t.decided = max(t.decided, t.line+arg+n)
 }
@@ -120,15 +122,15 @@ func (s *Session) leads(cmd Command, delim byte) (own, ours string) {
 	if cmd == CmdPORT {
 		return own, padSix(seen, len(own))
 	}
-	addr := seen.String()
+	addr := shortest(seen)
 	pad := len(own) - len(addr) - 4 // three delimiters and the family
-	if pad > 0 && seen.Is6() {
+	if pad < 0 {
+		return own, ""
+	}
+	if seen.Is6() {
 		long := widen(seen, len(addr)+pad)
 		pad -= len(long) - len(addr)
 		addr = long
-	}
-	if pad < 0 {
-		return own, ""
 	}
 	return own, own[:3] + addr + string(delim) + strings.Repeat("0", pad)
 }
@@ -158,11 +160,12 @@ func (s *Session) finishOneArm(t *stream, d DataConn, arg, n int) {
 		choice = portChoice{min: digits, max: digits, prefix: gone[:min(len(gone), digits)]}
 	}
 	port, why, err := s.open(d, d.To.Port(), choice)
-	if why == ReasonNone && port == 0 {
-		why = ReasonNoPort
-	}
 	if port == 0 {
-		s.refuseErr(FromClient, d.Command, why, d.To, err)
+		if why == ReasonNone {
+			s.noFit(FromClient, d.Command, d.To, s.ends.Seen.Addr())
+		} else {
+			s.refuseErr(FromClient, d.Command, why, d.To, err)
+		}
 		neutralise(t, n)
 		return
 	}

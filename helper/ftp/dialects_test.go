@@ -6,192 +6,169 @@ import (
 	"testing"
 )
 
-// dialect is a form that some software speaks, with where it is from.
+// dialect is a way in which servers and clients of the world say what the RFCs say otherwise, or leave open.
 type dialect struct {
-	name, source string
-	ends         Endpoints
-	before       string // what the client says
-	in           string
-	dir          Direction
-	want         string // "": in
-	to           string // where the data connection is to end
+	name   string
+	ends   Endpoints
+	asked  string // by the client
+	said   string // by the server; "": the command is what matters
+	want   string // what the other end reads, without the line end; "": another port
+	source string // who says so
 }
 
+func client4At(addr string) Endpoints {
+	e := ends4()
+	e.Client = netip.AddrPortFrom(netip.MustParseAddr(addr), 40000)
+	e.Seen = e.Client
+	return e
+}
+
+// dialects is the table of forms. ARCHITECTURE.md has it in words.
 var dialects = []dialect{
+	// PORT with three digits in each number.
 	{
-		"zero-padded PORT", "clients of mainframes, and every client that prints with %03d; RFC 959 says decimal", ends4(), "",
-		"PORT 203,000,113,009,195,080\r\n", FromClient, "PORT      203,0,113,9,195,80\r\n", "203.0.113.9:50000",
+		"PORT, padded", client4At("192.168.1.103"), "PORT 192,168,001,103,004,010", "", "PORT 192,168,001,103,004,10 ",
+		"devices, by github.com/QuorumDMS/ftp-srv/pull/237",
 	},
 	{
-		"zero-padded PORT, one number", "", ends4(), "", "PORT 203,0,113,9,195,080\r\n", FromClient, "PORT  203,0,113,9,195,80\r\n", "203.0.113.9:50000",
+		"PORT, padded beyond what zeros can say", client4At("203.113.100.9"), "PORT 203,113,100,009,195,080", "", "PORT 203,113,100,9,195,80   ",
+		"the same",
 	},
 	{
-		"zeros that change nothing", "", ends4(), "", "PORT 203,000,113,9,195,80\r\n", FromClient, "", "203.0.113.9:50000",
+		"PORT, padded below 8", client4At("10.2.0.7"), "PORT 010,002,000,007,195,080", "", "PORT 10,002,000,007,195,80  ",
+		"the same",
+	},
+	{"PORT, padded where nobody can read it otherwise", client4At("203.0.113.7"), "PORT 203,000,113,007,195,007", "", "PORT 203,000,113,007,195,007", "the same"},
+	{"EPRT, padded", client4At("192.168.1.103"), "EPRT |1|192.168.001.103|01034|", "", "EPRT |1|192.168.1.103|1034|   ", "a sibling"},
+	{"EPRT, padded below 8", client4At("192.168.1.103"), "EPRT |1|192.168.001.103|1034|", "", "EPRT |1|192.168.001.103|1034|", "a sibling"},
+	{"EPRT over IPv6, padded port", ends6(), "EPRT |2|2001:db8:1::9|01034|", "", "EPRT |2|2001:db8:1::09|1034|", "a sibling"},
+	{"PORT, padded, one-arm", oneArm4(), "PORT 203,000,113,009,195,080", "", "", "the same"},
+	{"EPRT, padded, one-arm", oneArm4(), "EPRT |1|203.000.113.009|50000|", "", "EPRT |1|10.2.0.1|000000050000|", "a sibling"},
+
+	// The reply to the other command.
+	{
+		"229 to PASV", ends4(), "PASV", "229 Entering Extended Passive Mode (|||50000|)", "229 Entering Extended Passive Mode (|||50000|)",
+		"github.com/curl/curl/issues/10598, github.com/python/cpython/issues/127478",
 	},
 	{
-		"229 to PASV", "servers that are IPv6 at heart", ends4(), "PASV\r\n", "229 Entering Extended Passive Mode (|||50000|)\r\n", FromServer, "", "10.2.0.11:50000",
+		"227 to EPSV", ends4(), "EPSV", "227 Entering Passive Mode (10,2,0,11,195,80).", "227 Entering Passive Mode (192,0,2,10,195,80)",
+		"github.com/patrickjuchli/basic-ftp/issues/164",
+	},
+
+	// 0,0,0,0 for the server itself.
+	{
+		"227 with 0,0,0,0", ends4(), "PASV", "227 Entering Passive Mode (0,0,0,0,195,80).", "227 Entering Passive Mod(192,0,2,10,195,80)",
+		"vsftpd, postlogin.c, handle_pasv: a process that listens in both families",
 	},
 	{
-		"227 to EPSV", "servers that know EPSV as another name of PASV", ends4(), "EPSV\r\n", "227 Entering Passive Mode (10,2,0,11,195,80).\r\n",
-		FromServer, "227 Entering Passive Mode (192,0,2,10,195,80)\r\n", "10.2.0.11:50000",
+		"227 with 0,0,0,0 over IPv6", ends6(), "PASV", "227 Entering Passive Mode (0,0,0,0,195,80).", "227 Entering Passive Mode (0,0,0,0,195,80).",
+		"the same",
 	},
 	{
-		"227 without an address", "servers that do not know theirs, as behind NAT; curl and lftp take the server's", ends4(), "PASV\r\n",
-		"227 Entering Passive Mode (0,0,0,0,195,80)\r\n", FromServer, "227 Entering Passive Mo(192,0,2,10,195,80)\r\n", "10.2.0.11:50000",
+		"227 with 0,0,0,0 to EPSV over IPv6", ends6(), "EPSV", "227 Entering Passive Mode (0,0,0,0,195,80).", "227 Entering Passive Mode (0,0,0,0,195,80).",
+		"the same, and basic-ftp",
 	},
+
+	// What the text of a 227 may be (RFC 959 leaves it free; RFC 1123, section 4.1.2.6).
+	{"equals", ends4(), "PASV", "227 =10,2,0,11,4,51", "", "cr.yp.to/ftp/retr.html"},
+	{
+		"in two lines", ends4(), "PASV", "227-Entering Passive Mode (10,2,0,11,195,80)\r\n227 End",
+		"227-Entering Passive Mode(192,0,2,10,195,80)\r\n227 End", "github.com/secsy/goftp/issues/1",
+	},
+	{
+		"without parentheses", ends4(), "PASV", "227 Entering passive mode. 10,2,0,11,4,51", "227 Entering passive mode 192,0,2,10,4,51",
+		"RFC 1123, section 4.1.2.6",
+	},
+	{"no blank", ends4(), "PASV", "227 Passive mode(10,2,0,11,195,80)", "227 Passive mod(192,0,2,10,195,80)", "a sibling"},
+
+	// The delimiter of a 229 is free (RFC 2428, section 3).
+	{"bangs", ends4(), "EPSV", "229 ok (!!!50000!)", "229 ok (!!!50000!)", "IBM i, by basic-ftp, src/transfer.ts"},
 }
 
-// TestDialects: what real clients and servers say works, at equal length.
+// TestDialects: each form works, and leads to the port that it names.
 func TestDialects(t *testing.T) {
-	for _, d := range dialects {
-		t.Run(d.name, func(t *testing.T) {
-			w := greeted(t, d.ends, Policy{})
-			w.toClient()
-			if d.before != "" {
-				w.client(d.before)
-				w.toBackend()
-			}
-			w.send(d.dir, d.in)
-			got := w.sees(d.dir)
-			sameLen(t, d.in, got)
-			if d.want == "" {
-				d.want = d.in
-			}
-			eq(t, got, d.want)
-			w.wantOpened(1)
-			if len(w.opened) == 1 && w.opened[0].To.String() != d.to {
-				t.Errorf("it leads to %s, want %s", w.opened[0].To, d.to)
+	for _, tt := range dialects {
+		t.Run(tt.name, func(t *testing.T) {
+			w := greeted(t, tt.ends, Policy{})
+			w.client(tt.asked + "\r\n")
+			in, got := tt.asked, w.toBackend()
+			if tt.said != "" {
+				eq(t, got, tt.asked+"\r\n")
+				w.toClient()
+				w.server(tt.said + "\r\n")
+				in, got = tt.said, w.toClient()
 			}
 			w.wantNoneHeld()
+			w.wantOpened(1)
+			sameLen(t, in+"\r\n", got)
+			switch { // without want another port makes room
+			case tt.want != "":
+				eq(t, strings.TrimSuffix(got, "\r\n"), tt.want)
+			case tt.said != "":
+				readsPASV(t, got, w.opened[0])
+			default:
+				if a, ok := readActive(got[:4], got[5:len(got)-2], false); !ok || a != w.opened[0].At {
+					t.Errorf("a server reads %v out of %q, want %v", a, got, w.opened[0].At)
+				}
+			}
+			d := w.opened[0]
+			end := tt.ends.Client.Addr()
+			if tt.said != "" {
+				end = tt.ends.Backend.Addr()
+			}
+			if d.To.Addr() != end {
+				t.Errorf("opened %+v", d)
+			}
+			if e, ok := w.last(EventRefused); ok {
+				t.Errorf("refused: %+v", e)
+			}
+			if tt.source == "" {
+				t.Error("nobody says that")
+			}
+			// It is answered: another one was not asked for.
+			if tt.said != "" {
+				w.server(tt.said + "\r\n")
+				w.wantOpened(1)
+			}
 		})
 	}
 }
 
-// TestUnaskedStays: a 227 that answers neither PASV nor EPSV announces nothing, whatever it names.
-func TestUnaskedStays(t *testing.T) {
-	for _, in := range []string{"227 Entering Passive Mode (10,2,0,11,195,80).\r\n", "227 x (0,0,0,0,195,80)\r\n"} {
-		w := greeted(t, ends4(), Policy{})
-		w.toClient()
-		w.client("NOOP\r\n")
-		w.server(in)
-		if got := w.toClient(); strings.ContainsAny(got[4:], "0123456789") {
-			t.Errorf("%q passes as %q", in, got)
-		}
-		w.wantOpened(0)
-	}
-}
-
-// TestSpellings: the shortest form and those with all groups are read back as the same address.
-func TestSpellings(t *testing.T) {
-	for _, text := range []string{
-		"fd00::1", "::", "::1", "2001:db8::", "2001:db8:0:1:1:1:1:1", "1:0:2:0:3:0:4:0", "fd00:0:0:1::8", "2001:db8:1234:5678:9abc:def0:1234:5678",
-		"0:1:2:3:4:5:6:7", "1:2:3:4:5:6:7:0",
+// TestPlainActive: in two-arm mode every server reads the same address and port out of a padded command of the client's own,
+// with leading zeros for octal or not, wherever the line was cut; or it is refused.
+func TestPlainActive(t *testing.T) {
+	for _, tt := range []struct{ client, cmd string }{
+		{"203.0.113.9", "PORT 203,0,113,009,195,080\r\n"}, {"203.0.113.9", "PORT 203,000,113,009,195,080\r\n"},
+		{"10.2.0.77", "PORT 010,002,000,077,012,010\r\n"}, {"203.113.100.200", "PORT 203,113,100,200,195,080  \r\n"},
+		{"203.0.113.9", "PORT 203,0,113,9,195,080\r\n"}, {"203.0.113.9", "EPRT |1|203.0.113.9|05000|\r\n"},
+		{"203.0.113.9", "EPRT |1|203.000.113.009|05000|\r\n"}, {"203.0.113.9", "PORT 203,0,113,9,195,008\r\n"},
+		{"2001:db8:1::9", "EPRT |2|2001:db8:1::9|05000|\r\n"}, {"2001:db8:1::9", "EPRT |2|2001:db8:1:0:0:0:0:9|05000|\r\n"},
 	} {
-		a := netip.MustParseAddr(text)
-		short := shortest(a)
-		if len(short) > len(a.String()) || netip.MustParseAddr(short) != a {
-			t.Errorf("%s: the shortest form is %s", text, short)
-		}
-		for n := len(short); n <= 39; n++ {
-			got := widen(a, n)
-			if b, err := netip.ParseAddr(got); err != nil || b != a || len(got) > n && got != a.String() {
-				t.Errorf("%s in %d bytes: %q, %v", text, n, got, err)
+		for cut := range len(tt.cmd) {
+			e := client4At(tt.client)
+			if e.Client.Addr().Is6() {
+				e.VIP, e.Backend = vip6, backend6
 			}
-			if len(got) != n && got != a.String() {
-				t.Errorf("%s in %d bytes: %q", text, n, got)
-			}
-		}
-	}
-	if got := shortest(netip.MustParseAddr("2001:db8:0:1:1:1:1:1")); got != "2001:db8::1:1:1:1:1" {
-		t.Errorf("the shortest form is %s", got)
-	}
-}
-
-// TestEPRTOneArmFits: our own address is written in whatever room the client's leaves, and the backend reads it.
-func TestEPRTOneArmFits(t *testing.T) {
-	client := netip.MustParseAddr("2001:db8:1:2:3:4:5:6789")
-	for _, ours := range []string{"fd00::1", "2001:db8:1:2:3:4:5:1", "2001:db8:0:2:3:4:5:1", "2001:db8:1:2:3:44:5:6789"} {
-		e := oneArm6()
-		e.Client, e.Seen = netip.AddrPortFrom(client, 40000), netip.AddrPortFrom(netip.MustParseAddr(ours), 61000)
-		for _, port := range []string{"50000", "5000"} {
-			if port == "5000" && len(ours) > len(client.String()) {
-				continue // a port of three digits is below 1024
-			}
-			in := "EPRT |2|" + client.String() + "|" + port + "|\r\n"
 			w := greeted(t, e, Policy{})
-			w.client(in)
-			got := w.toBackend()
-			sameLen(t, in, got)
-			p, why := parseEprt([]byte(strings.TrimSpace(got[5:])))
-			if len(w.opened) != 1 || why != ReasonNone || p.to.Addr() != e.Seen.Addr() || p.to.Port() != w.opened[0].Port {
-				t.Errorf("%s for %q: %q, %v, opened %+v", ours, in, got, why, w.opened)
+			if cut > 0 {
+				w.client(tt.cmd[:cut])
 			}
-		}
-	}
-}
-
-// TestTLSWithoutSlice: AUTH is answered with 534 where policy says so, however it comes, and the session goes on.
-func TestTLSWithoutSlice(t *testing.T) {
-	for _, parts := range [][]string{{"AUTH TLS\r\n"}, {"AUTH", " TLS\r\n"}, {"AUTH TLS", "\r\n"}, {"AU", "TH SSL\r\n"}, {"auth tls", "\r", "\n"}} {
-		w := greeted(t, ends4(), Policy{RefuseTLS: true})
-		w.toClient()
-		for _, p := range parts {
-			w.client(p)
-		}
-		got := w.toBackend()
-		if strings.Contains(strings.ToUpper(got), "AUTH") || len(got) != len(strings.Join(parts, "")) {
-			t.Errorf("%q: the server gets %q", parts, got)
-		}
-		w.server("500 Unknown command.\r\n")
-		eq(t, w.toClient(), "534 Unknown command.\r\n")
-		w.wantRefused(ReasonTLS)
-		w.pasv()
-		w.server("227 Entering Passive Mode (10,2,0,11,195,80).\r\n")
-		w.wantOpened(1)
-	}
-	// with a slice it passes
-	w := greeted(t, ends4(), Policy{RefuseTLS: true, Slice: Ports{50000, 50999}})
-	w.client("AUTH TLS\r\n")
-	eq(t, w.toBackend(), "AUTH TLS\r\n")
-}
-
-// TestPassiveRange: the port that takes the place of a busy one is in the range.
-func TestPassiveRange(t *testing.T) {
-	for busy := range 12 {
-		w := greeted(t, ends4(), Policy{Range: Ports{50000, 50009}})
-		for i := range busy {
-			w.busy[50000+uint16(i)] = true
-		}
-		w.pasv()
-		w.toClient()
-		w.server("227 Entering Passive Mode (10,2,0,11,195,80).\r\n")
-		got := w.toClient()
-		if busy >= 10 {
-			w.wantRefused(ReasonNoPort)
-			continue
-		}
-		readsPASV(t, got, w.opened[0])
-		if p := w.opened[0].Port; p < 50000 || p > 50009 || w.busy[p] {
-			t.Errorf("%d are busy: port %d", busy, p)
-		}
-	}
-}
-
-// TestAdvertiseTo: each client is told the address that is for it.
-func TestAdvertiseTo(t *testing.T) {
-	p := Policy{AdvertiseTo: []Advertise{
-		{netip.MustParsePrefix("10.0.0.0/8"), vip4.Addr()}, {netip.MustParsePrefix("203.0.113.0/24"), netip.MustParseAddr("198.51.100.7")},
-	}}
-	for client, want := range map[string]string{"10.1.1.1:4000": "192.0.2.10", "203.0.113.9:4000": "198.51.100.7", "198.18.0.1:4000": "192.0.2.10"} {
-		e := ends4()
-		e.Client = netip.MustParseAddrPort(client)
-		e.Seen = e.Client
-		w := greeted(t, e, p)
-		w.pasv()
-		w.toClient()
-		w.server("227 Entering Passive Mode (10,2,0,11,195,80).\r\n")
-		if a, err := curlPASV(w.toClient()); err != nil || a.Addr().String() != want {
-			t.Errorf("%s is told %v (%v), want %s", client, a, err, want)
+			w.client(tt.cmd[cut:])
+			got := w.toBackend()
+			sameLen(t, tt.cmd, got)
+			verb, arg, _ := strings.Cut(strings.TrimRight(got, "\r\n"), " ")
+			for _, octal := range []bool{false, true} {
+				a, ok := readAs(verb, arg, true, octal)
+				switch {
+				case len(w.opened) == 0 && ok && verb == tt.cmd[:4] && isLegal(got):
+					t.Errorf("%q cut at %d: %q, refused, and a server reads %v", tt.cmd, cut, got, a)
+				case len(w.opened) == 1 && (!ok || a != w.opened[0].To):
+					t.Errorf("%q cut at %d: a server reads %v (%v) out of %q, want %v", tt.cmd, cut, a, ok, got, w.opened[0].To)
+				}
+			}
+			if cut == 0 && len(w.opened) != 1 {
+				t.Errorf("%q: opened %v, sent %q", tt.cmd, w.opened, got)
+			}
 		}
 	}
 }

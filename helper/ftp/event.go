@@ -120,7 +120,7 @@ type Event struct {
 	Verb    Verb // EventCommand
 	Dir     Direction
 	Named   netip.AddrPort // what the announcement named
-	Ours    netip.Addr     // EventNoFit: what was to stand in its place
+	Ours    netip.Addr     // EventNoFit: what was to stand there
 	Data    DataConn       // EventExpected, EventOpenFailed
 	Err     error          // from the Opener
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -176,14 +177,17 @@ func (s *Session) mustHold(line []byte) bool {
 	if n == 0 {
 		return false
 	}
-	last := len(line) < 4 || line[3] == ' ' || line[3] == '\r' // as replyCode has it
-	if s.multi.code != 0 && (!last || s.multi.code != 227 && s.multi.code != 229) {
-		return false
+	if s.multi.code != 0 {
+		return namesPort(int(s.multi.code)) // some clients look for an address in all lines
 	}
-	if n == 3 && string(line[:3]) == "227" {
-		return true
+	if n == 3 {
+		if len(line) > 3 && (isLetter(line[3]) || isDigit(line[3])) {
+			return false // no code
+		}
+		code, _, ok := replyCode(line[:3])
+		return ok && namesPort(code)
 	}
-	return (string(line[:n]) == "227"[:n] || string(line[:n]) == "229"[:n]) && s.due()
+	return string(line[:n]) == "227"[:n] && s.due(227)
 }
 
 // mayHoldAddress reports whether the rest of a reply, whose start nobody read, has come to an address of the backend's.
@@ -227,6 +231,7 @@ func (s *Session) tooLong(dir Direction, t *stream) {
 	s.event(Event{Kind: EventLineTooLong, Dir: dir})
 	if dir != FromClient {
 		copy(t.head[:], line)
+		s.tooLongReply(t)
 		return
 	}
 	t.watchAll(t.orig[t.line:t.scanned])
@@ -236,6 +241,44 @@ func (s *Session) tooLong(dir Direction, t *stream) {
 		t.mode = linePoison
 		blank(t, t.line, t.scanned, 'X')
 	}
+}
+
+// tooLongReply spoils a 227, 228 or 229 that is too long to be read, and further lines of one.
+func (s *Session) tooLongReply(t *stream) {
+	const enough = maxLine / 2 // its end is not among so many bytes
+	line := t.orig[t.line : t.line+enough]
+	inner := s.multi.code != 0
+	code, sep, ok := replyCode(line)
+	switch {
+	case inner:
+		code, ok = int(s.multi.code), true
+	case !ok:
+		code, sep, ok = looseCode(line)
+	}
+	if t.unsure || !ok || !namesPort(code) {
+		return
+	}
+	t.mode = linePoison
+	cmd := CmdPASV
+	if code == 229 {
+		cmd = CmdEPSV
+	}
+	switch due := s.due(code); {
+	case due && !inner && sep == ' ':
+		s.refuseReply(t, enough, cmd, ReasonTooLong, netip.AddrPort{}, nil)
+	default:
+		if due {
+			s.refuse(FromServer, cmd, ReasonTooLong, netip.AddrPort{})
+		} else {
+			s.event(Event{Kind: EventUnexpected, Dir: FromServer, Command: cmd})
+		}
+		from := 4
+		if inner && string(line[:3]) != strconv.Itoa(code) {
+			from = 0
+		}
+		blank(t, t.line+from, t.line+enough, ' ')
+	}
+	t.scanned = max(t.scanned, t.line+enough)
 }
 
 // passTail lets the bytes up to end go on, unread but for two things. After a bare CR some servers see a new command, and
@@ -379,10 +422,8 @@ func (s *Session) finishLong(code int) {
 	s.stats.Replies++
 	s.farewell(code)
 	switch code {
-	case 227:
-		s.pending.take(awaitPASV)
-	case 229:
-		s.pending.take(awaitEPSV)
+	case 227, 229:
+		s.pending.answered(code)
 	default:
 		s.pending.complete(code)
 	}

@@ -36,7 +36,8 @@
 // What policy refuses is turned, at equal length, into something that the other
 // end answers with one error at once: a command becomes one that no server
 // knows, a reply becomes a 425. So does an announcement into which our address
-// does not fit. A 227 that nobody asked for loses its address.
+// does not fit. A 227 that nobody asked for loses its address, and so do a 228 or
+// 229 that names one, and further lines of such a reply.
 //
 // A session is opaque once the server's own TLS record stands in the place of a
 // reply; until then the client is read, whatever its bytes look like. It is

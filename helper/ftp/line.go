@@ -214,6 +214,16 @@ func replyCode(line []byte) (code int, sep byte, ok bool) {
 	return code, line[3], true
 }
 
+// looseCode is replyCode for a 227, 228 or 229 with another character behind it, neither letter nor digit. Servers do not say
+// that, but clients that look at three bytes take it for a reply (Python's ftplib).
+func looseCode(line []byte) (code int, sep byte, ok bool) {
+	if len(line) < 4 || isLetter(line[3]) || isDigit(line[3]) {
+		return 0, 0, false
+	}
+	code, _, ok = replyCode(line[:3])
+	return code, ' ', ok && namesPort(code)
+}
+
 // startsLine reports whether b looks like the start of a line from dir, or of a TLS record.
 func startsLine(dir Direction, b []byte) bool {
 	if tlsRecord(b) {

@@ -7,8 +7,8 @@ type await uint8
 
 const (
 	awaitOther   await = iota
-	awaitPASV          // 227
-	awaitEPSV          // 229
+	awaitPASV          // 227, or 229
+	awaitEPSV          // 229, or 227
 	awaitEPSVAll       // the answer to EPSV ALL
 	awaitAUTH          // 234 makes the session opaque
 	awaitNoTLS         // the error that answers a refused AUTH
@@ -20,7 +20,7 @@ const maxPending = 32
 // pending is the queue of commands whose final reply is due. Replies come in
 // the order of the commands (RFC 959, section 5.4), but servers differ in how
 // many they send for ABOR or an empty line; so a reply never completes a
-// command that it cannot belong to, and a 227 looks for its PASV.
+// command that it cannot belong to, and a 227 looks for its PASV or EPSV.
 type pending struct {
 	q [maxPending]await
 	n uint8
@@ -58,6 +58,16 @@ func (p *pending) take(a await) bool {
 		}
 	}
 	return false
+}
+
+// answered completes a PASV or EPSV by a 227 or 229: the one of its own kind, or else the other. There are servers that answer
+// either way (see TestDialects).
+func (p *pending) answered(code int) bool {
+	first, second := awaitPASV, awaitEPSV
+	if code == 229 {
+		first, second = second, first
+	}
+	return p.take(first) || p.take(second)
 }
 
 // complete takes a final reply that is neither 227 nor 229, and returns what it answered.

@@ -26,8 +26,7 @@ const (
 // parse227 reads the six numbers of a 227 reply, code and line end excepted, at
 // the place where clients find them: the first six numbers separated by commas,
 // with or without parentheses (RFC 1123, section 4.1.2.6). Blanks after commas
-// and leading zeros are taken; numbers are decimal. Some servers name 0.0.0.0, which
-// clients take for the server that they talk to. from is where to start.
+// and leading zeros are taken; numbers are decimal. from is where to start.
 func parse227(line []byte, from int) (group, found) {
 	for i := from; i < len(line); i++ {
 		if !isDigit(line[i]) {
@@ -133,7 +132,8 @@ func ReplyLine(line []byte) (code int, more, ok bool) {
 }
 
 // ParsePASV reads the address in a reply 227, as sessions read it. lines are the texts of the reply's first and last line,
-// without the code: what the first one names counts. It is not ok where the reply would be refused for its form.
+// without the code: what the first one names counts. It is not ok where the reply would be refused for its form. 0.0.0.0
+// stands for the server itself.
 func ParsePASV(lines ...string) (at netip.AddrPort, ok bool) {
 	g, ok := firstGroup(parse227, lines)
 	return netip.AddrPortFrom(g.addr, g.port), ok

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net/netip"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -203,12 +202,12 @@ func appendPadded(t []byte, v uint64, width int) []byte {
 	return strconv.AppendUint(t, v, 10)
 }
 
-// fitEprt writes an argument of EPRT at exactly n bytes. Some servers compare the address as text with what they see, so it is written
-// in the usual form (RFC 5952) where that has room; the port is padded to five digits, then an IPv6 address is written out, then
-// the port gets more zeros.
+// fitEprt writes an argument of EPRT at exactly n bytes. Some servers, such as pyftpdlib, compare the address as text with what they see, so
+// it is written in the usual form (RFC 5952) where that has room: the port is padded to five digits, then an IPv6 address is
+// written with all its groups, then the port gets more zeros.
 func fitEprt(delim, family byte, to netip.AddrPort, n int) (string, bool) {
 	addr, width := to.Addr().String(), digits(to.Port())
-	pad := n - len("|1|||") - len(addr) - width
+	pad := n - eprtRoom - len(addr) - width
 	if pad < 0 {
 		short := shortest(to.Addr())
 		if pad, addr = pad+len(addr)-len(short), short; pad < 0 {
@@ -232,104 +231,104 @@ func fitEprt(delim, family byte, to netip.AddrPort, n int) (string, bool) {
 	return string(t), true
 }
 
-// spelling is one way to write the groups of an IPv6 address: those from first to last, all of them 0, as "::" (RFC 4291, section
-// 2.2). Where last is below first there is no "::".
-type spelling struct{ first, last int }
+// eprtRoom is what an argument of EPRT has besides address and port: four delimiters and the family.
+const eprtRoom = len("|1|||")
 
-// spellings lists them, those first that write more groups.
-func spellings(groups []string) (list []spelling) {
-	list = append(list, spelling{0, -1})
-	for n := 1; n <= len(groups); n++ {
-		for first := 0; first+n <= len(groups); first++ {
-			zeros := true
-			for _, g := range groups[first : first+n] {
-				zeros = zeros && strings.Trim(g, "0") == ""
-			}
-			if zeros {
-				list = append(list, spelling{first, first + n - 1})
-			}
-		}
-	}
-	return list
-}
-
-// write spells groups of four digits each in n bytes, with zeros at the left of groups where that is more than the least.
-func (p spelling) write(groups []string, n int) (string, bool) {
-	var width [8]int
-	have, room := 0, 0
-	for i, g := range groups {
-		if i >= p.first && i <= p.last {
-			continue
-		}
-		width[i] = max(len(strings.TrimLeft(g, "0")), 1)
-		have += width[i] + 1 // and the colon behind it
-		room += 4 - width[i]
-	}
-	switch {
-	case p.last < p.first:
-		have-- // no colon behind the last
-	case p.first == 0 && p.last == len(groups)-1:
-		have = 2
-	case p.last == len(groups)-1:
-		have++ // "::" where one colon stands already
-	case p.first == 0:
-		have++ // "::" before, and no colon behind the last
-	default: // "::" shares a colon with the group before it
-	}
-	if n < have || n > have+room {
-		return "", false
-	}
-	for i := len(groups) - 1; i >= 0; i-- {
-		for have < n && width[i] > 0 && width[i] < 4 {
-			width[i]++
-			have++
-		}
-	}
-	var b strings.Builder
-	for i, g := range groups {
-		switch {
-		case i == p.first && i <= p.last:
-			if i == 0 {
-				b.WriteByte(':')
-			}
-			b.WriteByte(':')
-		case i > p.first && i <= p.last:
-		default:
-			b.WriteString(g[4-width[i]:])
-			if i < len(groups)-1 {
-				b.WriteByte(':')
-			}
-		}
-	}
-	return b.String(), true
-}
-
-// shortest writes an address in its shortest form. RFC 5952 leaves a single group of zeros as it is; "::" is shorter, and as legal.
+// shortest is the shortest text of an address that is legal. For IPv6 it may be shorter by one byte than what String makes:
+// "::" may stand for a single group (RFC 4291, section 2.2), only nobody should write so (RFC 5952, section 4.2.2).
 func shortest(a netip.Addr) string {
-	text := a.String()
 	if !a.Is6() {
-		return text
+		return a.String()
 	}
-	groups := strings.Split(a.StringExpanded(), ":")
-	for n := 2; n < len(text); n++ {
-		for _, p := range spellings(groups) {
-			if s, ok := p.write(groups, n); ok {
-				return s
-			}
-		}
-	}
-	return text
+	return hide(groupsOf(a), 8, 0)
 }
 
 // widen writes all eight groups of an IPv6 address in n bytes, or in the longest form where that is less. Where n is too small for
 // that the usual form stays: servers take zeros before the port rather than an address in a form that they do not see elsewhere.
 func widen(a netip.Addr, n int) string {
-	full := a.StringExpanded()
-	if len(full) <= n {
+	if full := a.StringExpanded(); len(full) <= n {
 		return full
 	}
-	if s, ok := (spelling{0, -1}).write(strings.Split(full, ":"), n); ok {
-		return s
+	if text := hide(groupsOf(a), 0, n); len(text) == n {
+		return text
 	}
-	return a.String()
+	if text := a.String(); len(text) <= n {
+		return text
+	}
+	return shortest(a)
+}
+
+// stretch writes an IPv6 address at exactly n bytes where there is a legal text of that length, with "::" in place of as many groups as
+// the length leaves, or else as widen does.
+func stretch(a netip.Addr, n int) string {
+	for most := 8; most >= 0; most-- {
+		if text := hide(groupsOf(a), most, n); len(text) == n {
+			return text
+		}
+	}
+	return widen(a, n)
+}
+
+func groupsOf(a netip.Addr) (g [8]uint16) {
+	b := a.As16()
+	for i := range g {
+		g[i] = uint16(b[2*i])<<8 | uint16(b[2*i+1])
+	}
+	return g
+}
+
+// hide writes groups with "::" in place of the first of the longest runs of zeros, or of so many of them as most allows.
+// Groups get zeros in front, from the right, as far as n bytes have room for them.
+func hide(groups [8]uint16, most, n int) string {
+	from, to := 0, 0
+	for i := 0; i < len(groups); i++ {
+		j := i
+		for j < len(groups) && groups[j] == 0 {
+			j++
+		}
+		if j-i > to-from {
+			from, to = i, j
+		}
+		i = max(i, j)
+	}
+	to = min(to, from+most)
+	var width [8]int
+	have := 0
+	for i, g := range groups {
+		if i < from || i >= to {
+			width[i] = len(strconv.FormatUint(uint64(g), 16))
+			have += width[i] + 1
+		}
+	}
+	switch {
+	case from == to:
+		have-- // no colon behind the last one
+	case from == 0 && to == len(groups):
+		have = len("::")
+	case from == 0 || to == len(groups):
+		have++
+	}
+	for i := len(groups) - 1; i >= 0; i-- {
+		for width[i] > 0 && width[i] < 4 && have < n {
+			width[i]++
+			have++
+		}
+	}
+	t := make([]byte, 0, 39)
+	for i, g := range groups {
+		switch {
+		case i >= from && i < to:
+			if i == from {
+				t = append(t, "::"...)
+			}
+			continue
+		case len(t) > 0 && t[len(t)-1] != ':':
+			t = append(t, ':')
+		}
+		const hex = "0123456789abcdef"
+		for k := width[i] - 1; k >= 0; k-- {
+			t = append(t, hex[g>>(4*k)&15])
+		}
+	}
+	return string(t)
 }

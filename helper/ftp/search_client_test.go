@@ -17,6 +17,7 @@ type transfer struct {
 	from, to int    // its command in the client's stream
 	asked    time.Duration
 	refusals int  // of the world, before
+	pads     bool // PORT: its numbers have three digits
 	read     bool // the server read its address
 	works    bool
 }
@@ -132,10 +133,14 @@ func (h *honest) command() {
 	h.step++
 	own := h.w.addrs.Client.Addr()
 	port := uint16(d.within(1024, 65535))
-	line := c
+	line, pads := c, false
 	switch c {
 	case "PORT":
 		line = fmt.Sprintf("PORT %s,%d,%d", strings.ReplaceAll(own.String(), ".", ","), port>>8, port&255)
+		if pads = d.chance(10); pads {
+			a := own.As4()
+			line = fmt.Sprintf("PORT %03d,%03d,%03d,%03d,%03d,%03d", a[0], a[1], a[2], a[3], port>>8, port&255)
+		}
 	case "EPRT":
 		line = fmt.Sprintf("EPRT |%d|%s|%d|", 1+bit(own.Is6()), own, port)
 	}
@@ -150,7 +155,7 @@ func (h *honest) command() {
 	from := h.written + len(first)
 	h.w.trace("client says %q", first+line)
 	h.say(first + d.randomCase(verb) + rest + "\r\n")
-	h.x = transfer{verb: verb, port: port, from: from, to: h.written, asked: h.w.now, refusals: h.w.refusals}
+	h.x = transfer{verb: verb, port: port, from: from, to: h.written, asked: h.w.now, refusals: h.w.refusals, pads: pads}
 	if d.chance(10) {
 		h.t.keepalive()
 	}
@@ -241,8 +246,10 @@ func (h *honest) passive(line string, from, to int) {
 	w := h.w
 	var at netip.AddrPort
 	var err error
-	if h.x.verb == "PASV" {
-		at, err = digitPASV(line)
+	if strings.HasPrefix(line, "227") {
+		if at, err = digitPASV(line); at.Addr().IsUnspecified() && w.addrs.VIP.Addr().Is6() {
+			at = addrPort(w.addrs.VIP, at.Port())
+		}
 	} else {
 		var p uint16
 		p, err = curlEPSV(line)

@@ -30,6 +30,12 @@ func (h *honest) excuse(from, to int) string {
 	if pieces && w.refusals > h.x.refusals {
 		return "its port was taken, and a part of the line may have gone on before that was known"
 	}
+	if pieces && h.x.pads {
+		return "a padded PORT in pieces is no beginning of a PORT of the client's own that is known"
+	}
+	if pieces && h.x.verb == "PASV" && w.server.text == textItself {
+		return "our address is longer than 0,0,0,0, and what is before it may have gone on"
+	}
 	if pieces && h.x.verb == "PASV" && w.server.names == 0 && w.server.text&^2 == 0 && w.server.port&255 < 10 {
 		return "our address is longer than the server's, there is nothing behind it, and what is before it may have gone on"
 	}

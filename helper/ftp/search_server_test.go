@@ -59,7 +59,7 @@ func (s *server) roll(w *world) {
 	*s = server{
 		w: w, t: &w.ends[FromServer], queue: s.queue[:0], line: s.line[:0], tlsAt: s.tlsAt[:0], tlsOut: s.tlsOut[:0],
 		endsAtCR: d.chance(25), telnet: d.chance(50), cleans: d.chance(25), lax: d.chance(50), empty: d.chance(30),
-		tlsOK: d.chance(60), falls: d.chance(20), one: d.chance(10), names: d.n(3), text: d.n(8), pace: d.n(8),
+		tlsOK: d.chance(60), falls: d.chance(20), one: d.chance(10), names: d.n(3), text: d.n(10), pace: d.n(8),
 	}
 }
 
@@ -339,6 +339,24 @@ func (s *server) command(line string) {
 func (s *server) passive(extended bool) {
 	d := s.w.dice
 	s.port, s.active, s.works = uint16(d.within(1024, 65535)), false, false
+	six := "0,0,0,0" + fmt.Sprintf(",%d,%d", s.port>>8, s.port&255)
+	switch s.text {
+	case textItself: // as vsftpd does
+		if s.w.addrs.Backend.Addr().Is4() && !extended {
+			s.say("227 Entering Passive Mode (" + six + ").\r\n")
+			return
+		}
+	case textOther: // as if the other command had been said
+		switch {
+		case !extended:
+			s.say(fmt.Sprintf("229 Entering Extended Passive Mode (|||%d|)\r\n", s.port))
+			return
+		case s.w.addrs.Backend.Addr().Is6():
+			s.say("227 Entering Passive Mode (" + six + ").\r\n")
+			return
+		}
+		extended = false
+	}
 	if extended {
 		s.say(fmt.Sprintf(pick(d, "229 Entering Extended Passive Mode (|||%d|)\r\n", "229 ok (!!!%d!)\r\n"), s.port))
 		return
@@ -348,7 +366,7 @@ func (s *server) passive(extended bool) {
 		return
 	}
 	a := [...]netip.Addr{s.w.addrs.Backend.Addr(), s.w.addrs.VIP.Addr(), searchAlias}[s.names]
-	six := strings.ReplaceAll(a.String(), ".", ",") + fmt.Sprintf(",%d,%d", s.port>>8, s.port&255)
+	six = strings.ReplaceAll(a.String(), ".", ",") + fmt.Sprintf(",%d,%d", s.port>>8, s.port&255)
 	switch s.text {
 	case 0:
 		s.say("227 Entering passive mode. " + six + "\r\n")
@@ -360,6 +378,12 @@ func (s *server) passive(extended bool) {
 		s.say("227 Entering Passive Mode (" + six + ").\r\n")
 	}
 }
+
+// Values of server.text.
+const (
+	textItself = 8 // 0,0,0,0 for its own address
+	textOther  = 9 // 229 to PASV and 227 to EPSV
+)
 
 // activeLine answers PORT or EPRT.
 func (s *server) activeLine(verb, arg string) {

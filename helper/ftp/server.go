@@ -19,6 +19,9 @@ func (s *Session) serverLine(t *stream, end int) {
 	line := t.orig[t.line:end]
 	content := splitEnd(line)
 	code, sep, ok := replyCode(content)
+	if !ok && s.multi.code == 0 && !t.unsure {
+		code, sep, ok = looseCode(content)
+	}
 	if s.offered {
 		s.noTLS()
 	}
@@ -28,13 +31,16 @@ func (s *Session) serverLine(t *stream, end int) {
 	switch {
 	case s.multi.code != 0:
 		if !ok || sep != ' ' || code != int(s.multi.code) {
+			if namesPort(int(s.multi.code)) { // some clients look for an address in all lines
+				s.hideAddress(t, content, int(s.multi.code), 0)
+			}
 			return // inner lines may look like anything
 		}
 	case !ok:
 		return
 	case sep == '-':
 		s.multi = multi{code: int16(code)}
-		if code == 227 || code == 229 {
+		if namesPort(code) {
 			s.announcement(t, len(content), code, false)
 		}
 		return
@@ -53,13 +59,12 @@ func (s *Session) finalReply(t *stream, n, code int) {
 	switch code {
 	case 227, 229:
 		s.announcement(t, n, code, true)
-		want, other := awaitPASV, awaitEPSV
-		if code == 229 {
-			want, other = other, want
-		}
-		if !s.pending.take(want) && !s.pending.take(other) {
+		if !s.pending.answered(code) {
 			s.credit = false
 		}
+	case 228: // no LPSV ever reaches a server
+		s.announcement(t, n, code, true)
+		s.pending.complete(code)
 	case 234:
 		if s.pending.take(awaitAUTH) || s.credited() {
 			s.looks[FromClient], s.offered, s.accepted = true, true, true
@@ -74,8 +79,14 @@ func (s *Session) finalReply(t *stream, n, code int) {
 	}
 }
 
-// due reports whether a 227 or 229 is expected. Some servers answer PASV with 229, or EPSV with 227.
-func (s *Session) due() bool {
+// namesPort reports whether a reply with a code names where a data connection is to go: 227, 229, and 228 of RFC 1639.
+func namesPort(code int) bool { return code >= 227 && code <= 229 }
+
+// due reports whether a 227 or 229 is expected.
+func (s *Session) due(code int) bool {
+	if code == 228 {
+		return false
+	}
 	return s.pending.has(awaitPASV) || s.pending.has(awaitEPSV) || s.credited()
 }
 
@@ -86,13 +97,14 @@ func (s *Session) announcement(t *stream, n, code int, final bool) {
 		cmd = CmdEPSV
 	}
 	line := t.orig[t.line : t.line+n]
-	if !s.due() {
+	if code == 228 {
+		cmd = CmdLPSV
+	}
+	if !s.due(code) {
 		if final {
 			s.event(Event{Kind: EventUnexpected, Dir: FromServer, Command: cmd})
 		}
-		if code == 227 {
-			s.hideAddress(t, line)
-		}
+		s.hideAddress(t, line, code, min(len(line), 3))
 		return
 	}
 	if s.multi.refused { // its first line said 425
@@ -112,12 +124,9 @@ func (s *Session) announcement(t *stream, n, code int, final bool) {
 	}
 	if s.multi.body != "" { // its first line has named the address already
 		if f != foundNone {
-			s.layOut(t, n, g, s.multi.body)
+			s.layOut(t, n, cmd, g, s.multi.body)
 		}
 		return
-	}
-	if f == foundOK && code == 227 && g.addr.IsUnspecified() {
-		g.addr = s.ends.Backend.Addr() // RFC 959 has no such thing: clients take it for the server itself
 	}
 	named := netip.AddrPortFrom(g.addr, g.port)
 	if t.unsure && f != foundOK {
@@ -149,19 +158,22 @@ func (s *Session) checkPassive(code int, g group) Reason {
 	if code == 229 {
 		return ReasonNone
 	}
-	if !s.advertised().Is4() || !s.ends.Backend.Addr().Is4() {
+	if !s.advertised().Is4() || !s.ends.Backend.Addr().Is4() && !g.addr.IsUnspecified() {
 		return ReasonFamily
 	}
-	if !s.backendsOwn(g.addr) {
+	if !s.mayName(g.addr) {
 		return ReasonForeign
 	}
 	return ReasonNone
 }
 
-// backendsOwn reports whether the backend may name an address as its own.
+// backendsOwn reports whether an address is the backend's.
 func (s *Session) backendsOwn(a netip.Addr) bool {
 	return slices.Contains(s.own(), a)
 }
+
+// mayName reports whether the backend may name an address in a 227: 0.0.0.0 is itself, whatever its address.
+func (s *Session) mayName(a netip.Addr) bool { return a.IsUnspecified() || s.backendsOwn(a) }
 
 // restOfAnnouncement reads a line of which the start may have gone on before the pick-up: where it is the rest of a 227 or
 // 229 it is acted on.
@@ -179,15 +191,19 @@ func (s *Session) restOfAnnouncement(t *stream, line []byte) {
 	}
 }
 
-// hideAddress blanks what a 227 names that nobody asked for: it may be an address that no client is to see.
-func (s *Session) hideAddress(t *stream, line []byte) {
-	for i := 0; i < len(line); {
+// hideAddress blanks what a line names that nobody asked for, from a place on: it may be an address that no client is to see.
+func (s *Session) hideAddress(t *stream, line []byte, code, from int) {
+	hide := func(g group) { t.edit(t.line+g.start, bytes.Repeat([]byte{' '}, min(g.end, len(line))-g.start)) }
+	if g, f := parse229(line, from); f == foundBad && code != 227 { // it names more than a port
+		hide(g)
+	}
+	for i := from; i < len(line); {
 		g, f := parse227(line, i)
 		if f == foundNone {
 			return
 		}
 		if f == foundBad || g.addr != s.ends.VIP.Addr() && g.addr != s.advertised() && (!t.unsure || s.backendsOwn(g.addr)) {
-			t.edit(t.line+g.start, bytes.Repeat([]byte{' '}, g.end-g.start))
+			hide(g)
 		}
 		i = g.end
 	}
@@ -227,7 +243,7 @@ func (s *Session) openPassive(t *stream, n int, cmd Command, g group) {
 			return
 		}
 	}
-	s.noFit(FromServer, cmd, named)
+	s.noFit(FromServer, cmd, named, s.advertised())
 	s.neutraliseReply(t, n, ReasonNoFit)
 }
 
@@ -245,17 +261,21 @@ func (s *Session) portChoice(g group, room int, had string) portChoice {
 	return c
 }
 
-// layOut writes body into a further line of a multi-line reply.
-func (s *Session) layOut(t *stream, n int, g group, body string) {
+// layOut writes body into a further line of a multi-line reply. Where it does not fit the line names nothing: what the first
+// one says cannot be taken back, but some clients read the last one.
+func (s *Session) layOut(t *stream, n int, cmd Command, g group, body string) {
 	l, had := s.parts(t, n, g)
-	if len(had) > len(body) || body[:len(had)] != had {
-		return
-	}
-	l.body = body[len(had):]
 	var buf [maxLine]byte
-	if out, ok := l.fit(buf[:0], n); ok {
-		t.edit(t.line, out)
+	if len(had) <= len(body) && body[:len(had)] == had {
+		l.body = body[len(had):]
+		if out, ok := l.fit(buf[:0], n); ok {
+			t.edit(t.line, out)
+			return
+		}
 	}
+	named := netip.AddrPortFrom(g.addr, g.port)
+	s.noFit(FromServer, cmd, named, s.advertised())
+	t.edit(t.line+g.start, bytes.Repeat([]byte{' '}, min(g.end, n)-g.start))
 }
 
 func (s *Session) write(t *stream, out []byte, cmd Command, named netip.AddrPort) {
@@ -284,11 +304,12 @@ func (s *Session) parts(t *stream, n int, g group) (l layout, had string) {
 	line := t.orig[t.line : t.line+n]
 	l.open = g.parens && g.delim == 0
 	l.close = l.open
-	l.fixed = line[:4]
+	code := min(4, g.start) // with the blank behind it, where that is none of the group's
+	l.fixed = line[:code]
 	l.tail = line[g.end:]
 	k := min(t.frozen(), n)
-	if k <= 4 {
-		l.text = line[4:g.start]
+	if k <= code {
+		l.text = line[code:g.start]
 		return l, ""
 	}
 	l.fixed = t.out(t.line, t.line+k)
@@ -318,7 +339,12 @@ func (s *Session) neutraliseReply(t *stream, n int, why Reason) {
 	if t.frozen() == 0 && (s.multi.code == 0 || n > 3 && t.orig[t.line+3] == '-') {
 		s.multi.refused = s.multi.code != 0
 		b = append(b, "425"...)
-		b = append(b, t.orig[t.line+3:t.line+max(min(n, 4), 3)]...)
+		switch {
+		case n > 3 && t.orig[t.line+3] == '-':
+			b = append(b, '-')
+		case n > 3:
+			b = append(b, ' ')
+		}
 	} else {
 		b = append(b, t.out(t.line, t.line+min(4, n))...)
 	}

@@ -78,16 +78,17 @@ func (s *Session) refuseErr(dir Direction, c Command, why Reason, named netip.Ad
 	s.event(Event{Kind: EventRefused, Reason: why, Dir: dir, Command: c, Named: named, Err: err})
 }
 
-func (s *Session) noFit(dir Direction, c Command, named netip.AddrPort) {
+func (s *Session) noFit(dir Direction, c Command, named netip.AddrPort, ours netip.Addr) {
 	s.stats.NoFit++
-	ours := s.advertised()
-	if dir == FromClient {
-		ours = s.ends.Seen.Addr()
-	}
-	s.event(Event{Kind: EventNoFit, Dir: dir, Command: c, Named: named, Ours: ours})
+	s.event(Event{Kind: EventNoFit, Reason: ReasonNoFit, Dir: dir, Command: c, Named: named, Ours: ours})
 }
 
+// advertised is what a 227 names. Over IPv6 that is 0.0.0.0: a client that takes such a 227 at all connects to where its control
+// connection goes.
 func (s *Session) advertised() netip.Addr {
+	if s.ends.VIP.Addr().Is6() {
+		return netip.IPv4Unspecified()
+	}
 	for i := range s.policy.AdvertiseTo {
 		if a := &s.policy.AdvertiseTo[i]; a.Clients.Contains(s.ends.Client.Addr()) {
 			return a.Address

@@ -14,10 +14,10 @@ import (
 func (s *Session) commitReply(t *stream, last bool) {
 	line := t.orig[t.line:]
 	switch {
-	case len(line) <= 4, line[2] == '9' && s.multi.code == 0:
+	case len(line) <= 4, string(line[:3]) == "229" && s.multi.code == 0 && s.due(229) && namesPortOnly(line):
 		t.decided = len(t.orig)
 		return
-	case (s.multi.code == 0 || s.multi.code == 227 && s.multi.body == "" && !s.multi.refused) && line[3] == ' ' && s.due():
+	case string(line[:3]) == "227" && (s.multi.code == 0 || s.multi.code == 227 && s.multi.body == "" && !s.multi.refused) && line[3] == ' ' && s.due(227):
 		content := splitEnd(line)
 		k := max(t.frozen(), 4)
 		if len(content) <= k {
@@ -37,16 +37,31 @@ func (s *Session) commitReply(t *stream, last bool) {
 		return
 	}
 	s.refuse(FromServer, CmdPASV, ReasonTooSlow, netip.AddrPort{})
-	blank(t, t.line+4, len(t.orig), ' ')
+	from := t.line + 4
+	if code, _, ok := replyCode(line); s.multi.code != 0 && (!ok || code != int(s.multi.code)) { // a line of text
+		from = t.line
+	}
+	blank(t, from, len(t.orig), ' ')
 	copy(t.head[:], line)
 	t.mode = linePoison
+}
+
+// namesPortOnly reports whether a 229 has named no address so far: what it names begins with three delimiters.
+func namesPortOnly(line []byte) bool {
+	_, in, _ := bytes.Cut(line, []byte{'('})
+	for i := range min(len(in), 3) {
+		if c := in[i]; c != in[0] || c < 33 || c > 126 || isDigit(c) {
+			return false
+		}
+	}
+	return true
 }
 
 // lay227 writes what goes on for content, a 227 as far as it has come, after its first k bytes, which are gone. It
 // returns what Session.slow is then. It is not ok where that cannot be completed to a line that any client reads.
 // With whole set nothing more comes.
 func (s *Session) lay227(t *stream, content []byte, k int, whole bool) (out []byte, p slow, ok bool) {
-	if !s.advertised().Is4() || !s.ends.Backend.Addr().Is4() {
+	if !s.advertised().Is4() {
 		return nil, p, false
 	}
 	rest, avail := content[k:], len(content)-k
@@ -141,13 +156,16 @@ func (s *Session) likely(digits []byte) int {
 			return len(text)
 		}
 	}
+	if text := sixText(netip.IPv4Unspecified()); strings.HasPrefix(text, string(digits)) || !s.ends.Backend.Addr().Is4() {
+		return len(text)
+	}
 	return len(sixText(s.ends.Backend.Addr()))
 }
 
-// own lists the IPv4 addresses that the backend may name, its own first.
+// own lists the IPv4 addresses that are the backend's, its own first.
 func (s *Session) own() (list []netip.Addr) {
 	for _, a := range append([]netip.Addr{s.ends.Backend.Addr(), s.ends.VIP.Addr(), s.advertised()}, s.policy.Aliases...) {
-		if a = a.Unmap(); a.Is4() {
+		if a = a.Unmap(); a.Is4() && !a.IsUnspecified() {
 			list = append(list, a)
 		}
 	}
@@ -178,7 +196,7 @@ func (s *Session) named(b []byte) (n int, port, after string, ok bool) {
 	for j < len(b) && (isDigit(b[j]) || b[j] == ',') {
 		j++
 	}
-	return i, string(b[i:j]), string(b[j:]), j-i <= len("255,255") && s.backendsOwn(netip.AddrFrom4(nums))
+	return i, string(b[i:j]), string(b[j:]), j-i <= len("255,255") && s.checkPassive(227, group{addr: netip.AddrFrom4(nums), port: 1<<16 - 1}) == ReasonNone
 }
 
 // finish227 completes a 227 of which a part of our address has gone on.
@@ -191,7 +209,8 @@ func (s *Session) finish227(t *stream, n int, d DataConn, named netip.AddrPort) 
 	out, p, ok := s.lay227(t, content, k, true)
 	at, _, valid := parsePort([]byte("1,1,1,1," + p.port))
 	if !ok || !valid {
-		s.refuseReply(t, n, d.Command, ReasonTooSlow, named, nil)
+		s.noFit(FromServer, d.Command, named, s.advertised())
+		s.neutraliseReply(t, n, ReasonNoFit)
 		return
 	}
 	port, why, err := s.open(d, at.Port(), portChoice{only: true})

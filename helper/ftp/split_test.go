@@ -230,7 +230,7 @@ func TestHoldEndsWhereItNeedNotBe(t *testing.T) {
 			t.Errorf("%q is held", part)
 		}
 	}
-	for _, part := range []string{"226 Tr", "22", "2", "229"} {
+	for _, part := range []string{"226 Tr", "22", "2", "230"} {
 		w := greeted(t, ends4(), Policy{})
 		w.server(part)
 		if len(w.held) > 0 {

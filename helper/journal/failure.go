@@ -81,12 +81,7 @@ func (f Failure) String() string {
 		}
 		return text
 	case NoFit:
-		if f.Command == ftp.CmdPORT || f.Command == ftp.CmdEPRT {
-			return fmt.Sprintf("%s was refused: this host's address %s is longer than what the client named, %s; give the pool an snat address that "+
-				"is written shorter, or have the client use passive mode", f.Command, f.Ours, f.At)
-		}
-		return fmt.Sprintf("%s was answered with 425: there is no room for %s in the server's reply that names %s; let the server say more in "+
-			"its reply, such as \"Entering Passive Mode\", or have the client use EPSV", f.Command, f.Ours, f.At)
+		return f.noFit()
 	case Dropped:
 		who := "client"
 		if !passive {
@@ -99,6 +94,17 @@ func (f Failure) String() string {
 	case NumCauses:
 	}
 	return "unknown"
+}
+
+// noFit names both addresses and the remedy.
+func (f Failure) noFit() string {
+	if f.Command == ftp.CmdPORT || f.Command == ftp.CmdEPRT {
+		return fmt.Sprintf("%s named %s, and this host's address %s, which the server has to see instead, is too long for its place: "+
+			"set snat of the pool to a shorter address, or let the client use passive mode", f.Command, f.At, f.Ours)
+	}
+	return fmt.Sprintf("the reply to %s named %s, and the VIP's address %s is too long for its place, so the client got a 425: "+
+		"let the server reply with words, as in \"227 Entering Passive Mode\", which give way, or let the client use EPSV",
+		f.Command, f.At, f.Ours)
 }
 
 // Cure says which setting has to do with a refusal; "" if none has.

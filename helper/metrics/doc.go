@@ -11,7 +11,7 @@
 //	ftpvip_expectations_total              counter    outcome          created, port_busy, quota, table_full, no_carrier,
 //	                                                                   no_connection, failed
 //	ftpvip_data_awaited                    gauge                       data connections announced and not yet open
-//	ftpvip_data_connections_total          counter    outcome          opened, and failed ones: never_came, no_answer, reset
+//	ftpvip_data_connections_total          counter    outcome          opened, and failed ones: never_came, no_answer, reset, no_fit
 //	ftpvip_refusals_total                  counter    reason           neutralised by policy
 //	ftpvip_events_total                    counter    kind             what happened on control connections
 //	ftpvip_transfers_total                 counter    mode, direction  finished data connections

@@ -27,7 +27,7 @@ import (
 type Table interface {
 	Read(want *rules.Ruleset) (*rules.Ruleset, error)
 	ReadSlots(want *rules.Ruleset) (*rules.Ruleset, error)
-	Commit(p *rules.Plan) error // kernel.ErrChanged: somebody changed the kernel's rules since Read
+	Commit(p *rules.Plan) error       // kernel.ErrChanged: somebody changed the kernel's rules since Read
 	CommitAnyway(p *rules.Plan) error // the same where others may have changed their own rules
 	Flush() (had bool, err error)
 	Exists() (bool, error)
