@@ -46,6 +46,16 @@ func (a Addrs) Has(addr netip.Addr) bool {
 	return addr.IsValid() && (addr == a.V4 || addr == a.V6)
 }
 
+// Without returns a without the address of a family.
+func (a Addrs) Without(f Family) Addrs {
+	if f == IPv4 {
+		a.V4 = netip.Addr{}
+	} else {
+		a.V6 = netip.Addr{}
+	}
+	return a
+}
+
 // All lists the addresses that are present, IPv4 first.
 func (a Addrs) All() []netip.Addr {
 	all := make([]netip.Addr, 0, 2)

@@ -77,7 +77,7 @@ func TestElementDeletedByHand(t *testing.T) {
 		{"vips4", "192.0.2.10 . 21", "192.0.2.10"},
 		{"vips6", "2001:db8::10 . 21", "2001:db8::10"},
 		{"control4", "192.0.2.10 . 21", "192.0.2.10"},
-		{"source4", "10.2.0.11", "10.2.0.11"},
+		{"active4", "10.2.0.11", "10.2.0.11"},
 		{"slots4-embedded", "17", "17"},
 	} {
 		t.Run(tc.object, func(t *testing.T) {

@@ -33,12 +33,14 @@ const ftpsConfig = `vips:
 pools:
   - name: farm
     scheduler: round-robin
+    source_group: all
     snat: %[2]s
     backends:
       - {name: ftp1, addresses: %[3]s, passive_ports: 50000-50999}
       - {name: ftp2, addresses: %[4]s, passive_ports: 51000-51999}
   - name: farm-tls
     scheduler: round-robin
+    source_group: all
     snat: %[2]s
     backends:
       - {name: ftp1, addresses: %[3]s, passive_ports: 50000-50999}

@@ -84,6 +84,7 @@ func (o *Operator) Apply(ctx context.Context, confirm time.Duration) (*Applied, 
 	}
 	done, err := o.apply(cfg, record, confirm)
 	if err == nil {
+		o.endGone(ctx, record.Current, cfg)
 		o.reloadHelper(ctx)
 		for _, s := range o.Host.Saved() {
 			o.Log.Warn("a saved ruleset holds our table: nft refuses the whole file at boot where our conntrack helper is not registered yet; take the "+

@@ -226,7 +226,15 @@ func (o *Operator) Diff() (string, error) {
 		return "", err
 	}
 	addresses, err := o.bindingText(cfg)
-	return addresses + rules.Diff(have, want).Text(), err
+	if err != nil {
+		return "", err
+	}
+	record, err := o.record()
+	if err != nil {
+		return "", err
+	}
+	costs, err := o.costs(record.Current, cfg)
+	return costs + addresses + rules.Diff(have, want).Text(), err
 }
 
 func notRunning(err error) error {
