@@ -132,8 +132,10 @@ func Cure(r ftp.Reason) string {
 		return "the server has no passive_ports, so passive mode cannot work in TLS; give it some, or set tls_without_slice: warn"
 	case ftp.ReasonUnsynced:
 		return "the helper began to read in the middle of a line; the next command is read"
+	case ftp.ReasonNone, ftp.ReasonMalformed, ftp.ReasonObscured, ftp.ReasonEPSVAll, ftp.ReasonTooLong, ftp.ReasonTooSlow, ftp.ReasonNoFit,
+		ftp.NumReasons:
 	}
-	return ""
+	return "" // the client's own doing
 }
 
 // maxFailures is how many failures are told one by one.

@@ -69,7 +69,7 @@ func TestTableRemoved(t *testing.T) {
 // TestStateDirectoryFull: a server that dies loses its slots also where the state directory cannot be written, over as many
 // rounds as fall says; the rounds fail, and say why.
 func TestStateDirectoryFull(t *testing.T) {
-	for _, tt := range []struct{ name, break_, mend string }{
+	for _, tt := range []struct{ name, damage, mend string }{
 		{"full", "dd if=/dev/zero of=$STATE/.filler bs=64k 2>/dev/null; for i in 1 2 3 4 5 6 7 8 9; do echo x > $STATE/.f$i; done; true", "rm $STATE/.f*"},
 		{"read-only", "mount -o remount,ro $STATE", "mount -o remount,rw $STATE"},
 	} {
@@ -87,7 +87,7 @@ func TestStateDirectoryFull(t *testing.T) {
 			sh("cp -a $STATE /tmp/kept; mount -t tmpfs -o size=256k,mode=750 none $STATE && cp -a /tmp/kept/*.json /tmp/kept/*lock $STATE; rm -r /tmp/kept")
 			defer sh("umount -l $STATE")
 			f.health(t, 1)
-			sh(tt.break_)
+			sh(tt.damage)
 			f.vips[0].servers[0].Kill()
 			for range fall {
 				if r := f.exits(t, 2, "health"); !strings.Contains(r.Stderr, "cannot be written") {

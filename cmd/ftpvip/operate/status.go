@@ -187,7 +187,7 @@ func (o *Operator) Check() (*configs.Config, servers.Advice, error) {
 			"chgrp ftpvip %[1]s; chmod 0640 %[1]s", o.Source.Path, o.StateDir, ErrHidden)
 	}
 	decisions, err := o.adminFile()
-	if err != nil && !(errors.Is(err, fs.ErrPermission) && statedir.Others(o.StateDir)) { // who may not look there may check a file
+	if err != nil && (!errors.Is(err, fs.ErrPermission) || !statedir.Others(o.StateDir)) { // who may not look there may check a file
 		return nil, servers.Advice{}, err
 	}
 	for _, w := range report.UnknownBackends(cfg, decisions) {

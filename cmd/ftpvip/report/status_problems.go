@@ -31,7 +31,8 @@ func (s *Status) Judge(applied *inforce.Applied, id string) {
 			}
 		}
 	}
-	if s.RoundLate && !(s.LastRound.IsZero() && applied != nil && s.at.Sub(applied.At) <= s.expected) { // the first one comes soon
+	soon := s.LastRound.IsZero() && applied != nil && s.at.Sub(applied.At) <= s.expected // comes the first one
+	if s.RoundLate && !soon {
 		problem("nobody checks the servers any more: start ftpvip-health.timer or ftpvip-health-watch.service, or run `ftpvip health`")
 	}
 	if s.Unsaved {
