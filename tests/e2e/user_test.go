@@ -20,7 +20,7 @@ func unitCapabilities(t *testing.T, unit string) (caps []string) {
 	must(t, err)
 	for line := range strings.Lines(string(b)) {
 		if list, ok := strings.CutPrefix(strings.TrimSpace(line), "AmbientCapabilities="); ok {
-			for _, c := range strings.FieldsSeq(list) {
+			for c := range strings.FieldsSeq(list) {
 				caps = append(caps, "+"+strings.ToLower(strings.TrimPrefix(c, "CAP_")))
 			}
 		}
