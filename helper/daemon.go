@@ -50,6 +50,7 @@ type Daemon struct {
 	preexisting *preexisting
 	spoilt      spoilt
 	noSlice     noSlice
+	zones       zoneSearch
 	count       counters
 	holding     atomic.Int64 // packets that wait for the rest of their line
 	eventsLost  atomic.Bool  // conntrack events are not received

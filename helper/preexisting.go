@@ -121,6 +121,9 @@ func (d *Daemon) listPreexisting(ctx context.Context, first chan<- struct{}) {
 func (d *Daemon) notePreexisting(c track.Connection) {
 	turned := c.Turned()
 	v := d.view.Load()
+	if v.vips[c.VIP] != nil || v.vips[turned.VIP] != nil {
+		d.earlier.Zones.Add(c.Zone())
+	}
 	switch {
 	case v.vips[c.VIP] != nil && d.sessions.find(path{c.VIP, c.Client}) == nil,
 		v.vips[turned.VIP] != nil && d.sessions.find(path{turned.VIP, turned.Client}) == nil:

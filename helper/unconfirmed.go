@@ -48,6 +48,7 @@ func (s *spoilt) again(p hash, now moment) bool {
 
 // unconfirmed gives a verdict to a packet with payload whose connection is not in conntrack's table.
 func (d *Daemon) unconfirmed(q verdicts, id uint32, p packet.Packet, now time.Time) {
+	d.lookForZones(now)
 	if d.spoilt.again((path{p.Src, p.Dst}).hash(d.sessions.seed), d.moment(now)) {
 		d.count.unread[unreadNoConnection].Add(1)
 		d.log.Warn("conntrack lost a control connection: a packet was spoilt, so that TCP sends it again and it is read then",
@@ -57,7 +58,7 @@ func (d *Daemon) unconfirmed(q verdicts, id uint32, p packet.Packet, now time.Ti
 		return
 	}
 	d.count.unread[unreadUnknown].Add(1)
-	d.log.Warn("a packet is dropped: conntrack does not know its connection, again and again; connections in a conntrack "+
-		"zone other than 0 cannot be read, and `notrack` must not meet them", "src", p.Src, "dst", p.Dst)
+	d.log.Warn("a packet is dropped: conntrack does not know its connection, again and again; `notrack` must not meet connections to "+
+		"VIPs", "src", p.Src, "dst", p.Dst)
 	d.check(q.drop(id))
 }

@@ -79,7 +79,7 @@ func (k *realKernel) dump() ([]conntrack.Flow, error) {
 
 // label marks a connection as ended. It reports false where the kernel has no place for labels in it.
 func (k *realKernel) label(f *conntrack.Flow) (bool, error) {
-	err := k.conn.Update(conntrack.Flow{TupleOrig: f.TupleOrig, TupleReply: f.TupleReply, Labels: k.labels, LabelsMask: k.mask})
+	err := k.conn.Update(conntrack.Flow{Zone: f.Zone, TupleOrig: f.TupleOrig, TupleReply: f.TupleReply, Labels: k.labels, LabelsMask: k.mask})
 	switch {
 	case err == nil:
 		return true, nil
@@ -93,7 +93,7 @@ func (k *realKernel) label(f *conntrack.Flow) (bool, error) {
 
 // forget deletes a connection from conntrack, with what it expects.
 func (k *realKernel) forget(f *conntrack.Flow) error {
-	err := k.conn.Delete(conntrack.Flow{ID: f.ID, TupleOrig: f.TupleOrig, TupleReply: f.TupleReply})
+	err := k.conn.Delete(conntrack.Flow{Zone: f.Zone, ID: f.ID, TupleOrig: f.TupleOrig, TupleReply: f.TupleReply})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("deleting the connection %s to %s: %w", track.Source(f.TupleOrig), track.Destination(f.TupleOrig), err)
 	}

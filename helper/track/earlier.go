@@ -20,6 +20,8 @@ const (
 type Earlier struct {
 	mu sync.Mutex
 	to map[netip.AddrPort][]opened
+
+	Zones Zones
 }
 
 // opened is a data connection that a backend has opened.

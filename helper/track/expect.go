@@ -25,6 +25,7 @@ const (
 	attrExpectTuple    = 2
 	attrExpectMask     = 3
 	attrExpectTimeout  = 4
+	attrExpectZone     = 7
 	attrExpectNAT      = 10
 	attrExpectFunction = 11
 
@@ -183,6 +184,7 @@ func expectHeader(typ uint8, flags uint16, e *conntrack.Expect, seq uint32) nfnl
 func appendQuestion(b []byte, e *conntrack.Expect, seq uint32) []byte {
 	b = nfnl.Append(b, expectHeader(msgExpectGet, 0, e, seq)) // it is answered as it is
 	b = appendTuple(b, attrExpectTuple, &e.Tuple)
+	b = appendZone(b, e.Zone)
 	nfnl.Finish(b, 0)
 	return b
 }
@@ -191,6 +193,7 @@ func appendQuestion(b []byte, e *conntrack.Expect, seq uint32) []byte {
 func appendRemoval(b []byte, e *conntrack.Expect, seq uint32) []byte {
 	b = nfnl.Append(b, expectHeader(msgExpectDelete, unix.NLM_F_ACK, e, seq))
 	b = appendTuple(b, attrExpectTuple, &e.Tuple)
+	b = appendZone(b, e.Zone)
 	nfnl.Finish(b, 0)
 	return b
 }
@@ -202,6 +205,7 @@ func appendExpect(b []byte, e *conntrack.Expect, seq uint32) []byte {
 	b = appendTuple(b, attrExpectTuple, &e.Tuple)
 	b = appendTuple(b, attrExpectMask, &e.Mask)
 	b = appendUint32(b, attrExpectTimeout, e.Timeout)
+	b = appendZone(b, e.Zone)
 	if e.Function != "" {
 		b = nfnl.AppendAttrHeader(b, attrExpectFunction, len(e.Function))
 		b = append(b, e.Function...)
@@ -210,6 +214,16 @@ func appendExpect(b []byte, e *conntrack.Expect, seq uint32) []byte {
 	}
 	nfnl.Finish(b, 0)
 	return b
+}
+
+// appendZone appends the zone of the control connection, if it is not the usual one.
+func appendZone(b []byte, zone uint16) []byte {
+	if zone == 0 {
+		return b
+	}
+	b = nfnl.AppendAttrHeader(b, attrExpectZone, 2)
+	b = binary.BigEndian.AppendUint16(b, zone)
+	return nfnl.AppendPadding(b, 2)
 }
 
 func appendNAT(b []byte, n *conntrack.ExpectNAT) []byte {

