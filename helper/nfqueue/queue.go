@@ -30,8 +30,8 @@ var ErrTaken = errors.New("another program has the queue")
 const (
 	// messageLen has room for the longest packet and what the kernel says about it.
 	messageLen = 1<<16 + 4096
-	// bufferLen is the room of the socket, which the kernel doubles: some 8000 small packets, which take about a kilobyte each.
-	bufferLen = 4 << 20
+	// bufferLen is the room of the socket, which the kernel doubles: some 8000 small packets, which take 600 to 800 bytes each.
+	bufferLen = 3 << 20
 )
 
 // yieldEvery is after how many messages the reader yields. The scheduler takes the processor from a goroutine that has not

@@ -18,7 +18,7 @@ import (
 // an answer after ten of them, unless the route says otherwise.
 const (
 	overrunSessions = 100
-	overrunLines    = 100
+	overrunLines    = 130
 )
 
 // TestQueueOverrun sends the helper more packets than its queue holds while it does nothing at all. The kernel drops
